@@ -1,0 +1,39 @@
+"""Find the shifts of a stack, by a network or by the classical methods, and undo them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tomoalign_core.align.apply import move_views, undo_shifts
+from tomoalign_core.align.classical import METHODS as CLASSICAL
+from tomoalign_core.config import InputError
+from tomoalign_core.geometry import Shifts
+
+__all__ = ["METHODS", "find_shifts", "move_views", "undo_shifts"]
+
+METHODS = ("network", *CLASSICAL)
+
+
+def find_shifts(
+    proj: np.ndarray, angle_rad: np.ndarray, *, method: str = "network", model: str = "pretrained", device: str = "cpu"
+) -> Shifts:
+    """Find the movement of each view of a stack (N, V, U) of attenuation.
+
+    Parameters
+    ----------
+    method : "network", "center-of-mass", "profile-correlation" or "phase-correlation".
+    model : for the network: "pretrained", a run's id or folder, or a .safetensors file.
+
+    Raises
+    ------
+    InputError
+        If there is no such method or model, or the stack cannot be aligned.
+    """
+    if method == "network":
+        from tomoalign_core.align.predict import predict_shifts
+        from tomoalign_core.learn.weights import load_weights
+
+        return predict_shifts(proj, angle_rad, load_weights(model, device))
+    if method not in CLASSICAL:
+        raise InputError(f"no method is called {method!r}; choose one of {', '.join(METHODS)}")
+    return CLASSICAL[method](proj, angle_rad)

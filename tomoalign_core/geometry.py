@@ -1,0 +1,183 @@
+"""Axes, angles, signs and the gauge: the conventions of the whole package, stated once.
+
+A *stack* is ``proj[angle, v, u]``: view, detector row (down), detector column (right). Angles are radians in Python
+(``angle_rad``) and degrees in files and on screen. The rotation axis is vertical, at column ``(U - 1) / 2``. A point
+(x, y, z) of the sample appears at ``u = x cos(angle) + y sin(angle)``, ``v = z``, counted from the detector's centre.
+
+A *shift* is what the stage did: content was first turned by ``roll_deg`` (from +u towards +v, about the detector's
+centre) and then moved by ``dx_px`` to the right and ``dy_px`` down. The *correction* is the inverse.
+
+The *gauge* is what no method can know from the data alone: in dx the combination ``c + a cos + b sin`` (the axis is
+elsewhere, the object sits elsewhere), in dy a constant, in roll a constant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Shifts:
+    """The movement of each view: the table that every aligner returns and every file format writes.
+
+    All arrays have shape (N,). ``used`` is False where a view could not be aligned and is to be left out.
+
+    >>> s = Shifts.from_arrays(angle_rad=[0.0, 1.57], dx_px=[1.0, -1.0], dy_px=[0.0, 0.5])
+    >>> len(s), s.roll_deg.tolist(), s.used.tolist()
+    (2, [0.0, 0.0], [True, True])
+    """
+
+    angle_rad: Float
+    dx_px: Float
+    dy_px: Float
+    roll_deg: Float
+    dx_sigma_px: Float
+    dy_sigma_px: Float
+    used: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if value.shape != (len(self.angle_rad),):
+                raise ValueError(f"{f.name} has shape {value.shape}, but there are {len(self.angle_rad)} angles")
+
+    @classmethod
+    def from_arrays(
+        cls,
+        *,
+        angle_rad: ArrayLike,
+        dx_px: ArrayLike,
+        dy_px: ArrayLike,
+        roll_deg: ArrayLike | None = None,
+        dx_sigma_px: ArrayLike | None = None,
+        dy_sigma_px: ArrayLike | None = None,
+        used: ArrayLike | None = None,
+    ) -> Shifts:
+        """Build the table; what is not given is 0 (roll), not a number (sigma: unknown) or True (used)."""
+        angle = np.asarray(angle_rad, float)
+        n = len(angle)
+
+        def column(value: ArrayLike | None, default: float) -> Float:
+            return np.full(n, default) if value is None else np.asarray(value, float)
+
+        return cls(
+            angle_rad=angle,
+            dx_px=column(dx_px, 0.0),
+            dy_px=column(dy_px, 0.0),
+            roll_deg=column(roll_deg, 0.0),
+            dx_sigma_px=column(dx_sigma_px, np.nan),
+            dy_sigma_px=column(dy_sigma_px, np.nan),
+            used=np.ones(n, bool) if used is None else np.asarray(used, bool),
+        )
+
+    def __len__(self) -> int:
+        return len(self.angle_rad)
+
+    def gauge_free(self) -> Shifts:
+        """The same table with the unobservable part taken out of dx, dy and roll (over the used views)."""
+        return replace(
+            self,
+            dx_px=remove_gauge(self.dx_px, self.angle_rad, axis="dx", used=self.used),
+            dy_px=remove_gauge(self.dy_px, self.angle_rad, axis="dy", used=self.used),
+            roll_deg=remove_gauge(self.roll_deg, self.angle_rad, axis="roll", used=self.used),
+        )
+
+
+def rotation(roll_deg: ArrayLike) -> Float:
+    """Matrices (N, 2, 2) that turn (u, v) by ``roll_deg`` from +u towards +v."""
+    angle = np.deg2rad(np.atleast_1d(np.asarray(roll_deg, float)))
+    c, s = np.cos(angle), np.sin(angle)
+    return np.stack([np.stack([c, -s], -1), np.stack([s, c], -1)], -2)
+
+
+def compose(first: Shifts, then: Shifts) -> Shifts:
+    """The one movement that equals ``first`` followed by ``then``: p → R₂(R₁p + s₁) + s₂.
+
+    Raises
+    ------
+    ValueError
+        If the two tables have different lengths.
+    """
+    if len(first) != len(then):
+        raise ValueError(f"cannot compose shifts of {len(first)} and of {len(then)} views")
+    moved = np.einsum("nij,nj->ni", rotation(then.roll_deg), np.stack([first.dx_px, first.dy_px], -1))
+    return replace(
+        then,
+        dx_px=moved[:, 0] + then.dx_px,
+        dy_px=moved[:, 1] + then.dy_px,
+        roll_deg=first.roll_deg + then.roll_deg,
+        used=first.used & then.used,
+    )
+
+
+def invert(shifts: Shifts) -> Shifts:
+    """The movement that undoes ``shifts``: p → R⁻¹(p − s)."""
+    back = -np.einsum("nij,nj->ni", rotation(-shifts.roll_deg), np.stack([shifts.dx_px, shifts.dy_px], -1))
+    return replace(shifts, dx_px=back[:, 0], dy_px=back[:, 1], roll_deg=-shifts.roll_deg)
+
+
+def angles(n_views: int, *, range_deg: float = 180.0, start_deg: float = 0.0, include_end: bool = False) -> Float:
+    """Equally spaced angles in radians, shape (n_views,).
+
+    >>> np.rad2deg(angles(4)).round(6).tolist()
+    [0.0, 45.0, 90.0, 135.0]
+    """
+    return np.deg2rad(start_deg + np.linspace(0.0, range_deg, n_views, endpoint=include_end))
+
+
+def centred_axis(n: int) -> Float:
+    """Pixel positions counted from the detector's centre: ``-(n-1)/2 … (n-1)/2``."""
+    return np.arange(n) - (n - 1) / 2
+
+
+def gauge_functions(angle_rad: ArrayLike, *, axis: str) -> Float:
+    """The unobservable functions of the angle, shape (N, k): {1, cos, sin} for dx, {1} for dy and roll."""
+    angle = np.asarray(angle_rad, float)
+    one = np.ones_like(angle)
+    if axis == "dx":
+        return np.stack([one, np.cos(angle), np.sin(angle)], -1)
+    if axis in ("dy", "roll"):
+        return one[:, None]
+    raise ValueError(f"axis is {axis!r}; expected 'dx', 'dy' or 'roll'")
+
+
+def remove_gauge(shift: ArrayLike, angle_rad: ArrayLike, *, axis: str, used: ArrayLike | None = None) -> Float:
+    """Take the least-squares fit of the gauge functions out of a shift, shape (N,) in and out.
+
+    The fit sees only the ``used`` views, and is taken out of all. Any angle set is allowed: where the functions are
+    not independent (few views, a narrow wedge) the minimum-norm fit is used.
+
+    >>> angle = angles(8)
+    >>> remove_gauge(3 + 2 * np.cos(angle), angle, axis="dx").round(9).tolist()
+    [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    """
+    values = np.asarray(shift, float)
+    basis = gauge_functions(angle_rad, axis=axis)
+    keep = np.ones(len(values), bool) if used is None else np.asarray(used, bool)
+    if not keep.any():
+        return values
+    fit, *_ = np.linalg.lstsq(basis[keep], values[keep], rcond=1e-9)
+    return values - basis @ fit
+
+
+def gauge_projector(angle_rad: torch.Tensor, *, axis: str) -> torch.Tensor:
+    """An orthonormal basis Q (B, N, k) of the gauge functions for angles (B, N); ``x - Q Qᵀ x`` is free of them.
+
+    Built in double precision by SVD, directions below 1e-6 of the largest are dropped (set to zero).
+    """
+    import torch  # takes seconds; who only draws or reads files need not wait for it
+
+    angle = angle_rad.double()
+    one = torch.ones_like(angle)
+    basis = torch.stack([one, angle.cos(), angle.sin()], -1) if axis == "dx" else one[..., None]
+    q, s, _ = torch.linalg.svd(basis, full_matrices=False)
+    return (q * (s > 1e-6 * s[..., :1])[..., None, :]).to(angle_rad.dtype)

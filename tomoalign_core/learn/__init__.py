@@ -1,0 +1,1 @@
+"""Learning: data sets as recipes, the two networks, the training process and its run folder."""

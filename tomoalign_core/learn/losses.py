@@ -1,0 +1,58 @@
+"""What is minimised, and what is reported beside it."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from tomoalign_core.geometry import gauge_projector
+from tomoalign_core.learn.dataset import Batch
+from tomoalign_core.learn.models.estimate import Estimate
+
+
+def without_gauge(error: torch.Tensor, angle_rad: torch.Tensor) -> torch.Tensor:
+    """Take the unobservable part out of errors (B, N, 2) by least squares, per stack."""
+    parts = []
+    for i, axis in enumerate(("dx", "dy")):
+        q = gauge_projector(angle_rad, axis=axis)
+        x = error[..., i, None]
+        parts.append((x - q @ (q.mT @ x))[..., 0])
+    return torch.stack(parts, -1)
+
+
+def loss_of(name: str, estimates: list[Estimate], batch: Batch) -> torch.Tensor:
+    """The loss of a batch, summed over the passes of the network.
+
+    ``laplace``: |e| / b + log b, the likelihood of the predicted confidence, plus a little smooth-L1;
+    ``smooth-l1`` and ``mse``: of the gauge-removed error e; ``raw-mse``: of the raw error, as the notebook.
+    """
+    total = batch.proj.new_zeros(())
+    for estimate in estimates:
+        raw = estimate.shift - batch.shift
+        if name == "raw-mse":
+            total = total + raw.square().mean()
+            continue
+        error = without_gauge(raw, batch.angle_rad)
+        smooth = F.smooth_l1_loss(error, torch.zeros_like(error))
+        if name == "laplace":
+            assert estimate.log_b is not None
+            likelihood = (error.abs() * (-estimate.log_b).exp() + estimate.log_b).mean()
+            total = total + likelihood + 0.1 * smooth
+        else:
+            total = total + (smooth if name == "smooth-l1" else error.square().mean())
+    return total
+
+
+def errors_of(estimate: Estimate, batch: Batch) -> dict[str, float]:
+    """Gauge-removed RMSE in px and mean squares in px² of one estimate, beside the variance of the labels."""
+    error = without_gauge(estimate.shift - batch.shift, batch.angle_rad)
+    square = error.square().mean(dim=(0, 1))
+    label = without_gauge(batch.shift, batch.angle_rad)
+    values = {
+        "rmse_dx_px": square[0].sqrt(),
+        "rmse_dy_px": square[1].sqrt(),
+        "mse_px2": square.mean(),
+        "raw_mse_px2": (estimate.shift - batch.shift).square().mean(),
+        "label_variance_px2": label.square().mean(),
+    }
+    return {name: float(value) for name, value in values.items()}

@@ -1,0 +1,114 @@
+"""Trainings by name: ``quick`` (two cores, minutes), ``full`` (the shipped weights), ``notebook`` (the origin)."""
+
+from __future__ import annotations
+
+from tomoalign_core.config import (
+    Cnn3dConfig,
+    DatasetConfig,
+    InputError,
+    MisalignConfig,
+    NoiseConfig,
+    PhantomConfig,
+    Recipe,
+    RunConfig,
+    ScanConfig,
+    SimulationConfig,
+    TrainConfig,
+    ValidationCase,
+)
+
+PRESETS = ("quick", "full", "notebook")
+
+BLOBS = PhantomConfig(parts=(6, 40), part_size=(0.05, 0.4), radius=(0.4, 0.9), height=(0.4, 1.0))
+PILLAR = PhantomConfig(kind="pillar", parts=(8, 40), part_size=(0.06, 0.4), radius=(0.4, 0.85), height=(1.0, 1.8))
+FOAM = PhantomConfig(kind="foam", parts=(10, 60), part_size=(0.06, 0.3), radius=(0.5, 0.9), height=(0.5, 1.0))
+JITTER = MisalignConfig(dx_sigma_px=(0, 6), dy_sigma_px=(0, 4), roll_sigma_deg=(0, 1.5))
+FAR = MisalignConfig(dx_sigma_px=(0, 2), dy_sigma_px=(0, 2), roll_sigma_deg=(0, 1), uniform_px=(0, 15))
+WANDER = MisalignConfig(
+    dx_sigma_px=(0, 1), dy_sigma_px=(0, 1), roll_sigma_deg=(0, 1), drift_px=(0, 5), jumps=(0, 3), outlier_fraction=(0, 0.1)
+)
+NOISE = NoiseConfig(gaussian=(0, 0.22), background=(0, 0.3), gain=(0, 0.1))
+
+
+def preset(name: str) -> RunConfig:
+    """The training of that name.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if name == "quick":
+        return RunConfig(name="quick", dataset=wide_mix(), train=TrainConfig(epochs=20, steps_per_epoch=50, batch=3))
+    if name == "full":
+        scan = ScanConfig(n_views=(40, 120), n_rows=(64, 112), n_cols=(64, 144), range_deg=(120, 360))
+        return RunConfig(
+            name="full",
+            dataset=wide_mix().changed(scan=scan),
+            train=TrainConfig(epochs=60, steps_per_epoch=500, batch=8, checkpoint_every=250),
+        )
+    if name == "notebook":
+        return notebook()
+    raise InputError(f"no preset is called {name!r}; choose one of {', '.join(PRESETS)}")
+
+
+def wide_mix() -> DatasetConfig:
+    """Blobs, pillars and foam under jitter, far shifts and drift, 0-22 % noise, without end."""
+    objects = (("blobs", 2.0, BLOBS), ("pillar", 1.5, PILLAR), ("foam", 1.0, FOAM))
+    stages = (("jitter", 2.0, JITTER), ("far", 1.0, FAR), ("wander", 1.0, WANDER))
+    recipes = tuple(
+        Recipe(name=f"{what}-{how}", weight=share * part, phantom=phantom, misalign=misalign, noise=NOISE)
+        for what, share, phantom in objects
+        for how, part, misalign in stages
+    )
+    return DatasetConfig(name="wide mix", scan=ScanConfig(range_deg=(120, 360)), train=recipes, validation=yardsticks())
+
+
+def yardsticks() -> tuple[ValidationCase, ...]:
+    """What every training is measured on: blobs at 10 % noise, pillars at 3 %, σ = (4, 1) px and 1° of roll."""
+    stage = MisalignConfig(dx_sigma_px=4, dy_sigma_px=1, roll_sigma_deg=1)
+    blobs = SimulationConfig(misalign=stage, noise=NoiseConfig(gaussian=0.1, background=0.2))
+    pillar = SimulationConfig(
+        phantom=PhantomConfig(kind="pillar", height=(1.2, 1.8)),
+        misalign=stage,
+        noise=NoiseConfig(gaussian=0.03, background=0.2),
+    )
+    return (
+        ValidationCase(name="blobs, 10 % noise", stacks=8, simulation=blobs),
+        ValidationCase(name="pillars, 3 % noise", stacks=4, simulation=pillar),
+    )
+
+
+def notebook(*, scale: float = 1.0) -> RunConfig:
+    """The seed notebook's experiment: 96 + 24 stacks of one Shepp-Logan head, rounded shifts, SGD, MSE.
+
+    ``scale`` shrinks views, rows and columns alike, so that the same runs in miniature.
+    """
+    n_views, n_rows, n_cols = (max(32, round(n * scale)) for n in (180, 256, 366))
+    scan = ScanConfig(n_views=n_views, n_rows=n_rows, n_cols=n_cols, include_end=True)
+    phantom = PhantomConfig(kind="shepp3d")
+    misalign = MisalignConfig(dx_sigma_px=4, dy_sigma_px=1, roll_sigma_deg=1, rounded=True)
+    check = SimulationConfig(scan=scan, phantom=phantom, misalign=misalign)
+    return RunConfig(
+        name="notebook",
+        dataset=DatasetConfig(
+            name="notebook",
+            scan=scan,
+            train=(Recipe(name="shepp3d", phantom=phantom, misalign=misalign),),
+            fixed=96,
+            one_phantom=True,
+            validation=(ValidationCase(name="shepp3d", stacks=24, simulation=check),),
+        ),
+        model=Cnn3dConfig(force_std=True),
+        train=TrainConfig(
+            epochs=50,
+            steps_per_epoch=96,
+            batch=1,
+            loss="raw-mse",
+            optimizer="sgd",
+            learning_rate=1e-2,
+            momentum=0.9,
+            schedule="constant",
+            profiler=True,
+        ),
+    )

@@ -1,0 +1,222 @@
+"""The training loop. It knows neither screen nor folder: it reports through a ``Monitor``."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from tomoalign_core.config import InputError, RunConfig, ScanConfig
+from tomoalign_core.learn.dataset import collate, training_batch, validation_stacks
+from tomoalign_core.learn.losses import errors_of, loss_of
+from tomoalign_core.learn.models import Estimate, build_model
+from tomoalign_core.metrics import scan_bound
+from tomoalign_core.simulate import SimulatedScan
+
+
+class Diverged(RuntimeError):
+    """The loss is not finite any more."""
+
+
+class Monitor(Protocol):
+    """Who watches a training. Each call returns before the training goes on."""
+
+    def on_step(self, training: Training, record: dict[str, float]) -> None:
+        """After each optimizer step."""
+
+    def on_epoch(self, training: Training, record: dict[str, Any], found: dict[str, list[Estimate]]) -> None:
+        """After each epoch's validation; ``found`` holds the last pass's estimates by case."""
+
+    def should_stop(self) -> bool:
+        """Asked after each step."""
+
+
+class Training:
+    """Model, optimizer, schedule and the position in the data: all that a checkpoint holds.
+
+    The batch of a step depends on the step alone, so a training that goes on from a checkpoint sees what the
+    uninterrupted one would have seen.
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config
+        self.device = choose_device(config.train.device)
+        torch.manual_seed(config.train.seed)
+        self.model = build_model(config.model, fixed_shape(config.dataset.scan)).to(self.device)
+        self.optimizer = _optimizer(config, self.model)
+        self.steps = config.train.epochs * config.train.steps_per_epoch
+        self.schedule = _schedule(config, self.optimizer, self.steps)
+        self.step = 0
+        self.best: float | None = None
+        self.best_epoch: int | None = None
+        self.sums: dict[str, float] = {}
+        self.validation = validation_stacks(config.dataset, self.device)
+        self.bounds = {name: _bound(scans) for name, scans in self.validation.items()}
+
+    @property
+    def epoch(self) -> int:
+        """Epochs completed."""
+        return self.step // self.config.train.steps_per_epoch
+
+    def run(self, monitor: Monitor) -> bool:
+        """Train to the end; False if it was asked to stop before.
+
+        Raises
+        ------
+        Diverged
+            If the loss is not finite.
+        """
+        per_epoch = self.config.train.steps_per_epoch
+        while self.step < self.steps:
+            record = self._take_step()
+            for name, value in record.items():
+                self.sums[name] = self.sums.get(name, 0.0) + value
+            if self.step % per_epoch == 0:
+                means = {name: value / per_epoch for name, value in self.sums.items()}
+                self.sums = {}
+                found, cases = self.validate()
+                self._remember_best(cases)
+                monitor.on_step(self, record)
+                monitor.on_epoch(self, {"train": means, "cases": cases}, found)
+            else:
+                monitor.on_step(self, record)
+            if self.step < self.steps and monitor.should_stop():
+                return False
+        return True
+
+    def _take_step(self) -> dict[str, float]:
+        settings = self.config.train
+        self.model.train()
+        batch = training_batch(self.config.dataset, self.step, settings.batch, self.device)
+        estimates = self.model(batch.proj, batch.angle_rad)
+        loss = loss_of(settings.loss, estimates, batch)
+        value = float(loss)  # the one point where the host waits for the device
+        if not math.isfinite(value):
+            raise Diverged(
+                f"the loss is {value} at step {self.step + 1}, learning rate {self._rate():.2g}; "
+                "lower the learning rate, or look for NaN in the data"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)
+        rate = self._rate()
+        self.optimizer.step()
+        self.schedule.step()
+        self.step += 1
+        with torch.no_grad():
+            return {"loss": value, "learning_rate": rate, **errors_of(estimates[-1], batch)}
+
+    @torch.no_grad()
+    def validate(self) -> tuple[dict[str, list[Estimate]], dict[str, dict[str, float]]]:
+        """Score the validation stacks, each case as the root mean square over its stacks."""
+        self.model.eval()
+        found: dict[str, list[Estimate]] = {}
+        cases: dict[str, dict[str, float]] = {}
+        for name, scans in self.validation.items():
+            found[name] = []
+            rows = []
+            for scan in scans:
+                batch = collate([scan])
+                estimates = self.model(batch.proj, batch.angle_rad)
+                found[name].append(estimates[-1])
+                rows.append(
+                    {
+                        **errors_of(estimates[-1], batch),
+                        "loss": float(loss_of(self.config.train.loss, estimates, batch)),
+                    }
+                )
+            cases[name] = {key: _mean([row[key] for row in rows], key) for key in rows[0]} | self.bounds[name]
+        return found, cases
+
+    def _remember_best(self, cases: dict[str, dict[str, float]]) -> None:
+        score = math.sqrt(sum(case["mse_px2"] for case in cases.values()) / len(cases))
+        if self.best is None or score < self.best:
+            self.best, self.best_epoch = score, self.epoch
+
+    def _rate(self) -> float:
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on as if nothing had happened."""
+        cuda = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "step": self.step,
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "sums": self.sums,
+            "rng": torch.get_rng_state(),
+            "rng_cuda": cuda,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.step, self.best, self.best_epoch = state["step"], state["best"], state["best_epoch"]
+        self.sums = dict(state["sums"])
+        torch.set_rng_state(state["rng"].cpu())
+        if state["rng_cuda"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["rng_cuda"].cpu(), self.device)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; "auto" is the GPU if there is one.
+
+    Raises
+    ------
+    InputError
+        If a GPU is asked for and there is none of that number.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"device {name}: this machine has {torch.cuda.device_count()} CUDA devices; use cpu or auto")
+    return device
+
+
+def fixed_shape(scan: ScanConfig) -> tuple[int, int, int]:
+    """The largest stack shape of a scan's settings (N, V, U)."""
+
+    def top(value: int | tuple[int, int]) -> int:
+        return value[1] if isinstance(value, tuple) else value
+
+    return top(scan.n_views), top(scan.n_rows), top(scan.n_cols)
+
+
+def _optimizer(config: RunConfig, model: nn.Module) -> torch.optim.Optimizer:
+    settings = config.train
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(model.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
+    return torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+
+
+def _schedule(
+    config: RunConfig, optimizer: torch.optim.Optimizer, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    if config.train.schedule == "constant":
+        return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.train.learning_rate, total_steps=max(steps, 2), pct_start=0.2, cycle_momentum=False
+    )
+
+
+def _bound(scans: list[SimulatedScan]) -> dict[str, float]:
+    """The Cramér-Rao bound of a case, root mean square over its stacks."""
+    each = [scan_bound(s.clean.cpu().numpy(), gaussian=s.gaussian, counts=s.counts) for s in scans]
+    return {
+        "bound_dx_px": _mean([b[0] for b in each], "rmse"),
+        "bound_dy_px": _mean([b[1] for b in each], "rmse"),
+    }
+
+
+def _mean(values: list[float], name: str) -> float:
+    if name.startswith("rmse"):
+        return math.sqrt(sum(v * v for v in values) / len(values))
+    return sum(values) / len(values)

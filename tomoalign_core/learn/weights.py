@@ -1,0 +1,67 @@
+"""Trained weights on disk: safetensors, with the model's settings and its scores inside."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from tomoalign_core.config import InputError, ModelConfig
+from tomoalign_core.files.atomic import atomic_path
+from tomoalign_core.learn.models import build_model
+from tomoalign_core.learn.runs import open_run
+
+PRETRAINED = Path(__file__).parent / "pretrained" / "centroid.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """A network ready to predict, and where it came from."""
+
+    network: nn.Module
+    config: ModelConfig
+    shape: tuple[int, int, int]
+    source: str
+
+
+def save_weights(path: Path, network: nn.Module, config: ModelConfig, shape: tuple[int, int, int], **about: str) -> None:
+    """Write the weights of a network with its settings, its training shape and notes."""
+    meta = {"model": config.model_dump_json(), "shape": json.dumps(list(shape)), **about}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    with atomic_path(path) as part:
+        save_file(tensors, part, metadata=meta)
+
+
+def load_weights(name: str, device: torch.device | str = "cpu") -> TrainedModel:
+    """The network called "pretrained", of a run (id or folder: its best epoch), or of a .safetensors file.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or the file is not one of ours.
+    """
+    path = PRETRAINED if name == "pretrained" else Path(name)
+    if name != "pretrained" and path.suffix != ".safetensors":
+        path = open_run(name).path / "best.safetensors"
+        if not path.exists():
+            raise InputError(f"{name}: this run has no weights yet; wait for its first epoch to end")
+    if not path.is_file():
+        raise InputError(f"{path}: no such model; give 'pretrained', a run, or a .safetensors file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            meta = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+        config: ModelConfig = TypeAdapter(ModelConfig).validate_json(meta["model"])
+        shape = tuple(json.loads(meta["shape"]))
+        network = build_model(config, shape)
+        network.load_state_dict(tensors)
+    except (SafetensorError, KeyError, ValidationError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: not the weights of a TomoAlign network ({reason:.80}); train one here") from None
+    return TrainedModel(network=network.to(device).eval(), config=config, shape=shape, source=str(name))

@@ -1,0 +1,131 @@
+"""How good is it: shift errors with the gauge removed, the Cramér-Rao bound, quality of a reconstruction."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tomoalign_core.geometry import Shifts, remove_gauge
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShiftScore:
+    """Errors of a shift table against the truth, px (roll: degrees); all but the raw ones are gauge-removed."""
+
+    dx_rmse_px: float
+    dy_rmse_px: float
+    dx_median_px: float
+    dy_median_px: float
+    dx_worst_px: float
+    dy_worst_px: float
+    dx_raw_rmse_px: float
+    dy_raw_rmse_px: float
+    roll_rmse_deg: float
+
+    def as_dict(self) -> dict[str, float]:
+        """The figures by name."""
+        return asdict(self)
+
+
+def score_shifts(found: Shifts, truth: Shifts) -> ShiftScore:
+    """Compare a shift table with the truth over the views it calls used.
+
+    Raises
+    ------
+    ValueError
+        If the tables differ in length.
+    """
+    if len(found) != len(truth):
+        raise ValueError(f"{len(found)} views were found, the truth has {len(truth)}")
+    used = found.used
+
+    def rest(name: str, axis: str) -> Float:
+        error = getattr(found, name) - getattr(truth, name)
+        return remove_gauge(error, truth.angle_rad, axis=axis, used=used)[used]
+
+    dx, dy, roll = rest("dx_px", "dx"), rest("dy_px", "dy"), rest("roll_deg", "roll")
+    return ShiftScore(
+        dx_rmse_px=rms(dx),
+        dy_rmse_px=rms(dy),
+        dx_median_px=float(np.median(np.abs(dx))),
+        dy_median_px=float(np.median(np.abs(dy))),
+        dx_worst_px=float(np.abs(dx).max()),
+        dy_worst_px=float(np.abs(dy).max()),
+        dx_raw_rmse_px=rms((found.dx_px - truth.dx_px)[used]),
+        dy_raw_rmse_px=rms((found.dy_px - truth.dy_px)[used]),
+        roll_rmse_deg=rms(roll),
+    )
+
+
+def label_variance(truth: Shifts) -> float:
+    """What a network that knows nothing scores: mean square of the gauge-removed true dx and dy, px²."""
+    free = truth.gauge_free()
+    return (rms(free.dx_px) ** 2 + rms(free.dy_px) ** 2) / 2
+
+
+def rms(values: ArrayLike) -> float:
+    """Root mean square."""
+    return float(np.sqrt(np.mean(np.square(np.asarray(values, float)))))
+
+
+def cramer_rao(
+    clean: ArrayLike, *, gaussian: float | None = None, counts: float | None = None
+) -> tuple[Float, Float]:
+    """The least standard deviation of an unbiased estimate of each view's dx and dy, px: two arrays (N,).
+
+    One view against a known template: ``1 / σ_dx² = Σ (∂p/∂u)² / var(p)`` with var = ``gaussian``² , or, for
+    ``counts`` photons a pixel of the open beam, var = exp(p) / counts, the variance of ``-log`` of a Poisson count.
+    Derivatives are central differences. See Kay (1993), *Estimation Theory*, section 3.5.
+
+    Parameters
+    ----------
+    clean : (N, V, U) attenuation without noise.
+
+    Raises
+    ------
+    ValueError
+        Unless exactly one kind of noise is given.
+    """
+    if (gaussian is None) == (counts is None):
+        raise ValueError("give either gaussian or counts")
+    p = np.asarray(clean, float)
+    weight = np.exp(-p) * counts if counts is not None else None
+    bounds = []
+    for axis in (2, 1):
+        slope2 = np.gradient(p, axis=axis) ** 2
+        if weight is not None:
+            information = (slope2 * weight).sum(axis=(1, 2))
+            bounds.append(1 / np.sqrt(np.maximum(information, 1e-30)))
+        else:
+            bounds.append(float(gaussian or 0) / np.sqrt(np.maximum(slope2.sum(axis=(1, 2)), 1e-30)))
+    return bounds[0], bounds[1]
+
+
+def scan_bound(clean: ArrayLike, *, gaussian: float, counts: float | None) -> tuple[float, float]:
+    """The bound of a whole scan in dx and dy: the root mean square over views; 0 for a scan without noise."""
+    variance = np.zeros(2)
+    if counts is not None:
+        variance += [rms(b) ** 2 for b in cramer_rao(clean, counts=counts)]
+    if gaussian > 0:
+        variance += [rms(b) ** 2 for b in cramer_rao(clean, gaussian=gaussian)]
+    return float(np.sqrt(variance[0])), float(np.sqrt(variance[1]))
+
+
+def psnr(truth: ArrayLike, image: ArrayLike) -> float:
+    """Peak signal-to-noise ratio in dB; the peak is the range of the truth."""
+    from skimage.metrics import peak_signal_noise_ratio
+
+    truth = np.asarray(truth, float)
+    return float(peak_signal_noise_ratio(truth, np.asarray(image, float), data_range=np.ptp(truth)))
+
+
+def ssim(truth: ArrayLike, image: ArrayLike) -> float:
+    """Structural similarity (Wang et al., 2004) of slices or volumes; 1 is identical."""
+    from skimage.metrics import structural_similarity
+
+    truth = np.asarray(truth, float)
+    return float(structural_similarity(truth, np.asarray(image, float), data_range=np.ptp(truth)))
