@@ -131,7 +131,8 @@ def angles(n_views: int, *, range_deg: float = 180.0, start_deg: float = 0.0, in
     >>> np.rad2deg(angles(4)).round(6).tolist()
     [0.0, 45.0, 90.0, 135.0]
     """
-    return np.deg2rad(start_deg + np.linspace(0.0, range_deg, n_views, endpoint=include_end))
+    degrees = start_deg + np.linspace(0.0, range_deg, n_views, endpoint=include_end)
+    return np.asarray(np.deg2rad(degrees), float)
 
 
 def centred_axis(n: int) -> Float:

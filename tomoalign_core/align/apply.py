@@ -68,9 +68,7 @@ def undo_views(views: Iterable[NDArray[np.floating]], shifts: Shifts) -> Iterato
             yield np.asarray(view, np.float32), np.zeros(view.shape, bool)
 
 
-def undo_shifts(
-    proj: NDArray[np.floating], shifts: Shifts, *, progress: Progress | None = None
-) -> tuple[Image, Mask]:
+def undo_shifts(proj: NDArray[np.floating], shifts: Shifts, *, progress: Progress | None = None) -> tuple[Image, Mask]:
     """Align a stack: undo the movement of every view.
 
     Parameters

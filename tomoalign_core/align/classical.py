@@ -18,7 +18,7 @@ from tomoalign_core.geometry import Float, Shifts, centred_axis
 Stack = NDArray[np.floating]
 
 SMOOTHING_PX = 2.0  # Gaussian blur under which an object stands out of the noise
-SUPPORT_SIGMAS = 4.0  # a pixel belongs to the object when the blurred view exceeds this many noise levels
+SUPPORT_SIGMAS = 4.0  # a pixel is the object where the blurred view exceeds this many times its noise
 UPSAMPLING = 100  # phase correlation: steps of 0.01 px, because the rounding of each step adds up over the views
 PROFILE_ROUNDS = 12
 PROFILE_STEP_PX = 2.0  # largest step of one Gauss-Newton round: profiles are locally linear only
@@ -28,7 +28,7 @@ def center_of_mass(proj: Stack, angle_rad: ArrayLike) -> Shifts:
     """Follow the centroid of each view, which for a rigid object runs along ``a + b cos + c sin`` in u, constant in v.
 
     The background (median of the outer columns) is taken out, and the sum runs over the object only: where the view,
-    blurred by 2 px, stands out of the noise of the outer columns by four times its level. Inside, negative values stay:
+    blurred by 2 px, exceeds four times the spread of the outer columns, blurred alike. Inside, negative values stay:
     clipping them would turn noise into a weight at the middle of the frame. At 10 % noise this has a quarter of the
     error of the plain centroid. It needs an object that is whole in the view.
 
@@ -47,9 +47,8 @@ def center_of_mass(proj: Stack, angle_rad: ArrayLike) -> Shifts:
     dx, dy, seen = np.zeros(n), np.zeros(n), np.zeros(n, bool)
     u, v = centred_axis(proj.shape[2]), centred_axis(proj.shape[1])
     for i, view in enumerate(proj):
-        level, noise = _background(view)
-        flat = view.astype(float) - level
-        inside = np.where(_support(flat, noise), flat, 0.0)
+        flat = view.astype(float) - _background(view)[0]
+        inside = np.where(_support(flat), flat, 0.0)
         mass = inside.sum()
         seen[i] = mass > 0
         if seen[i]:
@@ -116,7 +115,7 @@ def _gauge_free(angle_rad: ArrayLike, dx_px: Float, dy_px: Float, used: NDArray[
 
 
 def _background(view: Stack) -> tuple[float, float]:
-    """Level and noise (standard deviation) of a view, from the median and its deviations in the outer columns."""
+    """Level and spread (as a standard deviation) of a view's outer columns, both by medians."""
     width = max(2, view.shape[1] // 20)
     outer = np.concatenate([view[:, :width], view[:, -width:]], axis=1)
     level = np.median(outer)
@@ -127,11 +126,10 @@ def _smooth(view: Stack) -> Float:
     return ndimage.gaussian_filter(view.astype(float) - _background(view)[0], SMOOTHING_PX)
 
 
-def _support(flat: Float, noise: float) -> NDArray[np.bool_]:
-    """Where an object stands out of the noise in a view without background."""
+def _support(flat: Float) -> NDArray[np.bool_]:
+    """Where an object stands out of the background's own unevenness, noise or texture, in a view without its level."""
     blurred = ndimage.gaussian_filter(flat, SMOOTHING_PX)
-    blurred_noise = noise / (2 * np.sqrt(np.pi) * SMOOTHING_PX)  # white noise through a 2-D Gaussian
-    return blurred > max(SUPPORT_SIGMAS * blurred_noise, 1e-3 * blurred.max())
+    return blurred > max(SUPPORT_SIGMAS * _background(blurred)[1], 1e-3 * blurred.max())
 
 
 def _common_rows(proj: Stack, dy: Float) -> Stack:
@@ -140,7 +138,9 @@ def _common_rows(proj: Stack, dy: Float) -> Stack:
     first, last = int(np.ceil(max(0.0, -dy.min()))), int(np.floor(proj.shape[1] - 1 - max(0.0, dy.max())))
     if last - first + 1 < proj.shape[1] / 2:
         return proj
-    return np.stack([ndimage.shift(p, (-d, 0), mode="nearest")[first : last + 1] for p, d in zip(proj, dy, strict=True)])
+    return np.stack(
+        [ndimage.shift(p, (-d, 0), mode="nearest")[first : last + 1] for p, d in zip(proj, dy, strict=True)]
+    )
 
 
 def _whole_rows(profile: Float, reference: Float) -> Float:

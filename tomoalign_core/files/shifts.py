@@ -77,18 +77,23 @@ def read_csv(path: str | Path) -> Shifts:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError(f"{path}: is not text; a shift table is a CSV file with the columns {', '.join(COLUMNS)}") from None
+        raise InputError(
+            f"{path}: is not text; a shift table is a CSV file with the columns {', '.join(COLUMNS)}"
+        ) from None
     lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith("#")]
     if len(lines) < 2:
         raise InputError(f"{path}: holds no shifts; expected a line of column names and one line per view")
     names = _names(path, lines[0][1])
     rows = [_row(f"{path}, line {n}", names, line) for n, line in lines[1:]]
     if "view_index" in names and [row["view_index"] for row in rows] != list(range(len(rows))):
-        raise InputError(f"{path}: view_index does not count 0, 1, 2, … line by line; sort the table, one line per view")
+        raise InputError(
+            f"{path}: view_index does not count 0, 1, 2, … line by line; sort the table, one line per view"
+        )
     table = {name: [row[name] for row in rows] for name in names}
     angle_rad = np.deg2rad(table["angle_deg"])
     return Shifts.from_arrays(
-        angle_rad=angle_rad, **{k: v for k, v in table.items() if k not in ("view_index", "angle_deg")}  # type: ignore[arg-type]
+        angle_rad=angle_rad,
+        **{k: v for k, v in table.items() if k not in ("view_index", "angle_deg")},  # type: ignore[arg-type]
     )
 
 

@@ -134,12 +134,16 @@ def check_stack(proj: NDArray[Any], angle_rad: NDArray[Any], where: str) -> None
         angle or a pixel that is not finite, or a view that is the same everywhere.
     """
     if proj.ndim != 3:
-        raise InputError(f"{where}: has the shape {proj.shape}; expected three axes: view, detector row, detector column")
+        raise InputError(
+            f"{where}: has the shape {proj.shape}; expected three axes: view, detector row, detector column"
+        )
     if len(proj) < MIN_VIEWS:
         views = "one view" if len(proj) == 1 else f"{len(proj)} views"
         raise InputError(f"{where}: holds {views}, shape {proj.shape}; aligning needs {MIN_VIEWS} or more, views first")
     if min(proj.shape[1:]) < MIN_PIXELS:
-        raise InputError(f"{where}: views of {proj.shape[1]} rows and {proj.shape[2]} columns; expected {MIN_PIXELS} or more")
+        raise InputError(
+            f"{where}: views of {proj.shape[1]} rows and {proj.shape[2]} columns; expected {MIN_PIXELS} or more"
+        )
     if len(proj) != len(angle_rad):
         raise InputError(f"{where}: {len(proj)} views but {len(angle_rad)} angles; give one angle per view")
     if not np.isfinite(angle_rad).all():
@@ -182,8 +186,8 @@ def _read_hdf5(path: Path, data_path: str | None, angles_data_path: str | None) 
         return _Raw(
             data=_dataset(file, data, 3).astype(np.float32)[...],
             angle_deg=_angles_from_hdf5(file, angles_data_path or theta, required=angles_data_path is not None),
-            flat=file[flat][...] if flat in file and file[flat].size else None,
-            dark=file[dark][...] if dark in file and file[dark].size else None,
+            flat=file[flat][...] if flat and flat in file and file[flat].size else None,
+            dark=file[dark][...] if dark and dark in file and file[dark].size else None,
             says_attenuation=file[data].attrs.get("kind") == "attenuation",
             notes=(f"this stack was aligned before, by {aligned_by}",) if aligned_by else (),
             truth=_read_shifts(file["tomoalign/true_shifts"]) if "tomoalign/true_shifts" in file else None,
@@ -215,7 +219,9 @@ def _dataset(file: h5py.File, name: str, ndim: int) -> h5py.Dataset:
             others.append(f"/{other} {item.shape}")
 
     file.visititems(note)
-    advice = f"name one of its {ndim}-D data sets: {', '.join(others[:8])}" if others else f"it has no {ndim}-D data set"
+    advice = (
+        f"name one of its {ndim}-D data sets: {', '.join(others[:8])}" if others else f"it has no {ndim}-D data set"
+    )
     raise InputError(f"{file.filename}: no data set of numbers at {name}; {advice}")
 
 
@@ -243,7 +249,7 @@ def _read_tiff(path: Path, data_path: str | None, angles_data_path: str | None) 
     _no_names_inside(path, data_path, angles_data_path)
     if not path.is_dir():
         with tifffile.TiffFile(path) as tiff:
-            if tiff.series[0].axes.endswith("S"):
+            if "S" in tiff.series[0].axes:
                 raise InputError(f"{path}: is in colour (axes {tiff.series[0].axes}); give a grey-scale stack")
             return _Raw(data=tiff.asarray())
     pages = [p for p in path.iterdir() if p.suffix.lower() in (".tif", ".tiff") and not p.name.startswith(".")]
@@ -253,16 +259,18 @@ def _read_tiff(path: Path, data_path: str | None, angles_data_path: str | None) 
     views = [tifffile.imread(page) for page in pages]
     for page, view in zip(pages, views, strict=True):
         if view.ndim != 2 or view.shape != views[0].shape:
-            raise InputError(f"{page}: has the shape {view.shape}, but {pages[0].name} has {views[0].shape}; one view a file")
+            raise InputError(
+                f"{page}: has the shape {view.shape}, but {pages[0].name} has {views[0].shape}; one view a file"
+            )
     return _Raw(data=np.stack(views))
 
 
 def _read_numpy(path: Path, data_path: str | None, angles_data_path: str | None) -> _Raw:
-    loaded = np.load(path, allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        _no_names_inside(path, data_path, angles_data_path)
-        return _Raw(data=loaded)
-    with loaded:
+    with path.open("rb") as file:  # numpy leaves a damaged file open if it opened it itself
+        loaded = np.load(file, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            _no_names_inside(path, data_path, angles_data_path)
+            return _Raw(data=loaded)
         names = set(loaded.files)
 
         def first(*candidates: str) -> NDArray[Any] | None:
@@ -295,13 +303,17 @@ def _angles_from_text(path: Path) -> list[float]:
     except UnicodeDecodeError:
         raise InputError(f"{path}: is not text; give one angle in degrees a line") from None
     except ValueError:
-        raise InputError(f"{path}, line {number}: {text[:40]!r} is not a number; give one angle in degrees a line") from None
+        raise InputError(
+            f"{path}, line {number}: {text[:40]!r} is not a number; give one angle in degrees a line"
+        ) from None
     return angles
 
 
 def _radians(angle_deg: Any, path: Path) -> Float:
     if angle_deg is None:
-        raise InputError(f"{path}: holds no angles; give an angle file (one per line, degrees) or where they are inside")
+        raise InputError(
+            f"{path}: holds no angles; give an angle file (one per line, degrees) or where they are inside"
+        )
     try:
         return np.deg2rad(np.asarray(angle_deg, float).ravel())
     except ValueError:
@@ -328,9 +340,11 @@ def _make_attenuation(raw: _Raw, kind: Kind, path: Path) -> tuple[str, ...]:
         how, dead = f"the {OPEN_BEAM_PERCENTILE:g}th percentile of each view as its open beam", np.zeros(shape, bool)
     else:
         flat, n_flat = _mean_field(raw.flat, "flat", shape, path)
-        dead = ~(flat > dark)
+        dead = ~((flat > dark) & np.isfinite(flat))
         if dead.mean() > 0.5:
-            raise InputError(f"{path}: {dead.mean():.0%} of the flat field is no brighter than the dark; are they swapped?")
+            raise InputError(
+                f"{path}: {dead.mean():.0%} of the flat field is no brighter than the dark; are they swapped?"
+            )
         raw.data /= np.where(dead, 1, flat - dark)
         how = f"{n_flat} flat, {n_dark} dark"
     dim = int(np.count_nonzero((raw.data < MIN_TRANSMISSION) & ~dead))
@@ -360,7 +374,7 @@ def _mean_field(
 def _mend(proj: NDArray[np.float32], dead: NDArray[np.bool_]) -> None:
     """Replace dead pixels, in all views, by the median of the live ones in the smallest square that has any."""
     for row, col in np.argwhere(dead):
-        reach, window = 0, (slice(0), slice(0))
+        reach, window = 0, (slice(0), slice(0))  # empty, of which all() is true
         while dead[window].all():
             reach += 1
             window = (slice(max(row - reach, 0), row + reach + 1), slice(max(col - reach, 0), col + reach + 1))
@@ -449,7 +463,9 @@ def _write_views(file: h5py.File, proj: Views, mask: Views | None, angle_rad: ND
 
 
 def _write_shifts(group: h5py.Group, shifts: Shifts) -> None:
-    group.attrs["convention"] = "what the stage did: roll_deg from +u to +v about the centre, then dx_px right, dy_px down"
+    group.attrs["convention"] = (
+        "what the stage did: roll_deg from +u to +v about the centre, then dx_px right, dy_px down"
+    )
     for column in fields(shifts):
         value = getattr(shifts, column.name)
         if column.name == "angle_rad":

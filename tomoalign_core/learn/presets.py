@@ -25,7 +25,12 @@ FOAM = PhantomConfig(kind="foam", parts=(10, 60), part_size=(0.06, 0.3), radius=
 JITTER = MisalignConfig(dx_sigma_px=(0, 6), dy_sigma_px=(0, 4), roll_sigma_deg=(0, 1.5))
 FAR = MisalignConfig(dx_sigma_px=(0, 2), dy_sigma_px=(0, 2), roll_sigma_deg=(0, 1), uniform_px=(0, 15))
 WANDER = MisalignConfig(
-    dx_sigma_px=(0, 1), dy_sigma_px=(0, 1), roll_sigma_deg=(0, 1), drift_px=(0, 5), jumps=(0, 3), outlier_fraction=(0, 0.1)
+    dx_sigma_px=(0, 1),
+    dy_sigma_px=(0, 1),
+    roll_sigma_deg=(0, 1),
+    drift_px=(0, 5),
+    jumps=(0, 3),
+    outlier_fraction=(0, 0.1),
 )
 NOISE = NoiseConfig(gaussian=(0, 0.22), background=(0, 0.3), gain=(0, 0.1))
 

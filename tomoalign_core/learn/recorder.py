@@ -133,7 +133,8 @@ class Recorder:
         elapsed = self._elapsed_before + time.monotonic() - self._began
         cases = {name: _rounded(values) for name, values in record["cases"].items()}
         line = {"kind": "epoch", "epoch": training.epoch, "step": training.step, "time_s": elapsed}
-        self.run.append_metrics(line | {"train": _rounded(record["train"]), "cases": cases, "best_rmse_px": training.best})
+        scores = {"train": _rounded(record["train"]), "cases": cases, "best_rmse_px": training.best}
+        self.run.append_metrics(line | scores)
         for case, values in cases.items():
             for name, value in values.items():
                 self.scalars.add_scalar(f"{case}/{name}", value, training.step)
@@ -200,7 +201,7 @@ class Recorder:
             arrays |= {f"{case}/{k}": v for k, v in sample_arrays(scans[0], found[case][0]).items()}
         path = self.run.path / "samples" / f"epoch_{training.epoch:04d}.npz"
         with atomic_path(path) as part, open(part, "wb") as file:
-            np.savez_compressed(file, **arrays)
+            np.savez_compressed(file, allow_pickle=False, **arrays)
 
     def _start_profiler(self, training: Training) -> None:
         if self.run.config.train.profiler and training.step == 0:

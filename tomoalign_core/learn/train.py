@@ -92,7 +92,7 @@ class Training:
         batch = training_batch(self.config.dataset, self.step, settings.batch, self.device)
         estimates = self.model(batch.proj, batch.angle_rad)
         loss = loss_of(settings.loss, estimates, batch)
-        value = float(loss)  # the one point where the host waits for the device
+        value = float(loss.detach())  # the one point where the host waits for the device
         if not math.isfinite(value):
             raise Diverged(
                 f"the loss is {value} at step {self.step + 1}, learning rate {self._rate():.2g}; "

@@ -30,7 +30,9 @@ class TrainedModel:
     source: str
 
 
-def save_weights(path: Path, network: nn.Module, config: ModelConfig, shape: tuple[int, int, int], **about: str) -> None:
+def save_weights(
+    path: Path, network: nn.Module, config: ModelConfig, shape: tuple[int, int, int], **about: str
+) -> None:
     """Write the weights of a network with its settings, its training shape and notes."""
     meta = {"model": config.model_dump_json(), "shape": json.dumps(list(shape)), **about}
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}

@@ -65,7 +65,7 @@ def simulate(
     """
     rng = np.random.default_rng(config.seed)
     scan = _fixed(config.scan, shape, rng)
-    n, rows, cols = (int(v) for v in (scan.n_views, scan.n_rows, scan.n_cols))  # type: ignore[arg-type]
+    n, rows, cols = (int(v) for v in (scan.n_views, scan.n_rows, scan.n_cols))
     angle_rad = angles(
         n, range_deg=draw(scan.range_deg, rng), start_deg=draw(scan.start_deg, rng), include_end=scan.include_end
     )

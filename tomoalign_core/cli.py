@@ -1,0 +1,285 @@
+"""The command line: the same work without a browser.
+
+Exit 0: done. 2: the input is at fault, said in one line on stderr. 1: a training that failed.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tomoalign_core.config import InputError, RunConfig, SimulationConfig
+
+if TYPE_CHECKING:
+    from tomoalign_core.files.stacks import Stack
+    from tomoalign_core.geometry import Shifts
+    from tomoalign_core.learn.runs import Run
+
+# typer exports its usage errors only by their commonest kind; what it is a kind of catches them all
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Find the stage movements that blur a tomography scan, and undo them.",
+)
+
+
+def main() -> None:
+    """Run the command line; every fault of the user's input is one line and exit code 2."""
+    try:
+        sys.exit(app(standalone_mode=False))
+    except InputError as error:
+        typer.echo(f"error: {error}", err=True)
+    except UsageError as error:
+        message = error.format_message().replace("\n", " ")  # type: ignore[attr-defined]
+        typer.echo(f"error: {message} Try --help.", err=True)
+    except typer.Abort:
+        typer.echo("interrupted", err=True)
+        sys.exit(130)
+    sys.exit(2)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has: versions, devices, memory, the optional tomopy, the trained aligner."""
+    from tomoalign_core.doctor import findings
+
+    for name, value in findings().items():
+        typer.echo(f"{name:<12} {value}")
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Data Exchange HDF5 to write; the truth goes inside")],
+    config: Annotated[Path | None, typer.Option(help="A simulation's settings as JSON; options below go before it")] = None,
+    scan: Annotated[Path | None, typer.Option(help="Misalign this real scan instead of a phantom")] = None,
+    phantom: Annotated[str | None, typer.Option(help="ellipsoids, foam, pillar, shepp3d")] = None,
+    volume: Annotated[str | None, typer.Option(help="Voxel volume [z, y, x] as the phantom: .npy .npz .tif .h5")] = None,
+    views: Annotated[int | None, typer.Option(help="Projections")] = None,
+    rows: Annotated[int | None, typer.Option(help="Detector rows, px")] = None,
+    cols: Annotated[int | None, typer.Option(help="Detector columns, px")] = None,
+    range_deg: Annotated[float | None, typer.Option(help="Angular range, degrees")] = None,
+    dx_sigma: Annotated[float | None, typer.Option(help="Jitter sideways, standard deviation, px")] = None,
+    dy_sigma: Annotated[float | None, typer.Option(help="Jitter up and down, px")] = None,
+    roll_sigma: Annotated[float | None, typer.Option(help="Jitter of the roll, degrees")] = None,
+    noise: Annotated[float | None, typer.Option(help="Gaussian noise, fraction of the maximum")] = None,
+    counts: Annotated[float | None, typer.Option(help="Photons per pixel of the open beam, Poisson noise")] = None,
+    background: Annotated[float | None, typer.Option(help="Offset of each view, up to this fraction of the maximum")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same stack")] = None,
+) -> None:
+    """Simulate a misaligned scan with known truth, or misalign a real one (--scan) by a known amount."""
+    settings = SimulationConfig.load(config) if config else SimulationConfig()
+    kind = "voxels" if volume else phantom
+    settings = _override(settings, "scan", n_views=views, n_rows=rows, n_cols=cols, range_deg=range_deg)
+    settings = _override(settings, "phantom", kind=kind, path=volume)
+    settings = _override(
+        settings, "misalign", dx_sigma_px=dx_sigma, dy_sigma_px=dy_sigma, roll_sigma_deg=roll_sigma
+    )
+    settings = _override(settings, "noise", gaussian=noise, counts=counts, background=background)
+    settings = _override(settings, None, seed=seed)
+    from tomoalign_core.files.stacks import write_stack
+
+    if scan is not None:
+        proj, truth = _misaligned_scan(scan, settings)
+    else:
+        from tomoalign_core.simulate import simulate as draw
+
+        drawn = draw(settings)
+        proj, truth = drawn.proj.numpy(), drawn.shifts
+    write_stack(out, proj=proj, angle_rad=truth.angle_rad, truth=truth, config_json=settings.to_json(indent=None))
+    typer.echo(f"{out}: {proj.shape[0]} views of {proj.shape[1]} × {proj.shape[2]} px, true shifts inside")
+
+
+@app.command()
+def train(
+    preset: Annotated[str | None, typer.Option(help="quick (two cores, minutes), full, or notebook (the origin)")] = None,
+    config: Annotated[Path | None, typer.Option(help="A run's settings as JSON, e.g. config.json of another run")] = None,
+    resume: Annotated[str | None, typer.Option(help="Go on with this run (id or folder) from its last checkpoint")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Number of epochs")] = None,
+    steps_per_epoch: Annotated[int | None, typer.Option(help="Steps an epoch")] = None,
+    batch: Annotated[int | None, typer.Option(help="Stacks a step")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:1")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the weights")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Train anew, even if a run of these settings exists")] = False,
+) -> None:
+    """Train a network. The same settings are never trained twice: a finished run is opened, a stopped one goes on."""
+    from tomoalign_core.learn import runs
+
+    if sum(v is not None for v in (preset, config, resume)) > 1:
+        raise InputError("train: --preset, --config and --resume exclude each other; give one of them")
+    if resume is not None:
+        run = runs.open_run(resume)
+    else:
+        settings = _run_settings(preset, config)
+        settings = _override(settings, None, name=name)
+        settings = _override(
+            settings,
+            "train",
+            epochs=epochs,
+            steps_per_epoch=steps_per_epoch,
+            batch=batch,
+            learning_rate=learning_rate,
+            device=device,
+            seed=seed,
+        )
+        with runs.starting():
+            run, outcome = runs.claim(settings, again=again)
+        if outcome == "joined":
+            raise InputError(f"{run.id}: a run of these settings is being trained now; watch it, or use --again")
+        if outcome == "opened":
+            typer.echo(f"{run.id}: trained already (--again trains anew)")
+            _print_scores(run)
+            return
+    _train_here(run)
+
+
+@app.command()
+def align(
+    stack: Annotated[Path, typer.Argument(help="HDF5 (Data Exchange, NXtomo), TIFF stack or folder, NPZ, NPY")],
+    shifts: Annotated[Path, typer.Option(help="Shift table to write, CSV")],
+    out: Annotated[Path | None, typer.Option(help="Aligned stack to write, Data Exchange HDF5")] = None,
+    method: Annotated[
+        str, typer.Option(help="network, center-of-mass, profile-correlation or phase-correlation")
+    ] = "network",
+    model: Annotated[str, typer.Option(help="For the network: pretrained, a run, or a .safetensors file")] = "pretrained",
+    angles: Annotated[Path | None, typer.Option(help="Text file, one angle a line, degrees")] = None,
+    data_path: Annotated[str | None, typer.Option(help="Data set of the projections inside an HDF5 file")] = None,
+    angles_path: Annotated[str | None, typer.Option(help="Data set of the angles inside an HDF5 file, degrees")] = None,
+    kind: Annotated[str, typer.Option(help="auto, attenuation or counts")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+) -> None:
+    """Find the shifts of a scan and, with --out, undo them. A truth inside the file is used for the score only."""
+    from tomoalign_core.align import find_shifts
+    from tomoalign_core.files.shifts import write_csv
+    from tomoalign_core.files.stacks import read_stack
+    from tomoalign_core.learn.train import choose_device
+
+    if kind not in ("auto", "attenuation", "counts"):
+        raise InputError(f"--kind {kind}: choose auto, attenuation or counts")
+    for path in (shifts, out):
+        if path is not None and not path.resolve().parent.is_dir():
+            raise InputError(f"{path}: the folder {path.resolve().parent} does not exist; make it first")
+    scan = read_stack(stack, angles_path=angles, data_path=data_path, angles_data_path=angles_path, kind=kind)  # type: ignore[arg-type]
+    for note in scan.notes:
+        typer.echo(f"note: {note}")
+    began = time.perf_counter()
+    found = find_shifts(scan.proj, scan.angle_rad, method=method, model=model, device=str(choose_device(device)))
+    seconds = time.perf_counter() - began
+    write_csv(shifts, found)
+    typer.echo(f"{shifts}: shifts of {len(found)} views by {method}, {seconds:.2f} s")
+    if out is not None:
+        _write_aligned(out, scan, found, method if method != "network" else f"network {model}")
+    if scan.truth is not None:
+        _print_error(found, scan.truth)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the results")] = Path("workspace/demo"),
+    seconds: Annotated[int, typer.Option(help="About how long to train", min=5)] = 60,
+) -> None:
+    """All of it, small: simulate, train, align, compare; leaves a report.html to look at. Under 3 minutes on a CPU."""
+    from tomoalign_core.demo import run_demo
+
+    run_demo(out, train_s=seconds, say=typer.echo)
+
+
+def _override(settings: Any, part: str | None, **values: Any) -> Any:
+    """Settings with those values replaced that are given; a fault names the option's value."""
+    from pydantic import ValidationError
+
+    from tomoalign_core.config import first_fault
+
+    given = {name: value for name, value in values.items() if value is not None}
+    if not given:
+        return settings
+    try:
+        if part is None:
+            return settings.changed(**given)
+        return settings.changed(**{part: getattr(settings, part).changed(**given)})
+    except ValidationError as error:
+        raise InputError(first_fault(error)) from None
+
+
+def _run_settings(preset: str | None, config: Path | None) -> RunConfig:
+    from tomoalign_core.learn.presets import preset as named
+
+    if config is not None:
+        return RunConfig.load(config)
+    return named(preset or "quick")
+
+
+def _misaligned_scan(path: Path, settings: SimulationConfig) -> tuple[Any, Shifts]:
+    import numpy as np
+
+    from tomoalign_core.align import move_views
+    from tomoalign_core.files.stacks import read_stack
+    from tomoalign_core.simulate.misalign import draw_shifts
+
+    scan = read_stack(path)
+    truth = draw_shifts(settings.misalign, scan.angle_rad, np.random.default_rng(settings.seed))
+    return move_views(scan.proj, truth), truth
+
+
+def _train_here(run: Run) -> None:
+    """Train in this process with a progress bar; the exit code tells how it ended."""
+    from tomoalign_core.learn.recorder import run_training
+
+    if not sys.stderr.isatty():
+        status = run_training(run)
+    else:
+        from tomoalign_core.progress import training_bar
+
+        with training_bar(run) as progress:
+            status = run_training(run, progress=progress)
+    typer.echo(f"{run.id}: {status.state}{': ' if status.message else ''}{status.message}")
+    if status.state == "failed":
+        sys.exit(1)
+    if status.state == "stopped":
+        typer.echo(f"go on with: python -m tomoalign_core train --resume {run.id}")
+    _print_scores(run)
+
+
+def _print_scores(run: Run) -> None:
+    epochs = run.metrics("epoch")
+    if not epochs:
+        return
+    best = min(epochs, key=lambda e: sum(c["mse_px2"] for c in e["cases"].values()))
+    typer.echo(f"validation, epoch {best['epoch']} (gauge-removed RMSE, px; bound: Cramér-Rao)")
+    typer.echo(f"{'case':<24}{'dx':>8}{'bound':>8}{'dy':>8}{'bound':>8}{'MSE px²':>10}{'label σ²':>10}")
+    for name, c in best["cases"].items():
+        typer.echo(
+            f"{name:<24}{c['rmse_dx_px']:>8.3f}{c['bound_dx_px']:>8.3f}{c['rmse_dy_px']:>8.3f}{c['bound_dy_px']:>8.3f}"
+            f"{c['mse_px2']:>10.4f}{c['label_variance_px2']:>10.2f}"
+        )
+    typer.echo(f"{run.path}: weights in best.safetensors")
+
+
+def _write_aligned(out: Path, scan: Stack, found: Shifts, model: str) -> None:
+    from tomoalign_core.align import undo_shifts
+    from tomoalign_core.files.stacks import write_aligned
+    from tomoalign_core.progress import view_bar
+
+    with view_bar("undoing the shifts", len(found)) as progress:
+        aligned, valid = undo_shifts(scan.proj, found, progress=progress)
+    write_aligned(out, proj=aligned, angle_rad=scan.angle_rad, shifts=found, mask=valid, model=model)
+    typer.echo(f"{out}: aligned stack")
+
+
+def _print_error(found: Shifts, truth: Shifts) -> None:
+    from tomoalign_core.metrics import score_shifts
+
+    score = score_shifts(found, truth)
+    typer.echo(
+        f"against the truth in the file, gauge removed: dx {score.dx_rmse_px:.3f} px, dy {score.dy_rmse_px:.3f} px rms "
+        f"(worst view {score.dx_worst_px:.2f} / {score.dy_worst_px:.2f}; raw {score.dx_raw_rmse_px:.2f} / "
+        f"{score.dy_raw_rmse_px:.2f})"
+    )

@@ -1,0 +1,36 @@
+"""What this machine has."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from importlib.util import find_spec
+
+
+def findings() -> dict[str, str]:
+    """Versions, devices, memory, the optional tomopy and the trained aligner, each as one line."""
+    import torch
+
+    from tomoalign_core.learn.runs import workspace
+    from tomoalign_core.learn.weights import PRETRAINED
+
+    found = {"python": f"{platform.python_version()} on {platform.system()} {platform.machine()}"}
+    for package in ("torch", "numpy", "scikit-image", "streamlit", "plotly", "h5py"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "missing: pip install -r requirements.txt"
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    found["processor"] = f"{os.cpu_count()} cores, {memory:.0f} GiB of memory, torch uses {torch.get_num_threads()} threads"
+    if torch.cuda.is_available():
+        for i in range(torch.cuda.device_count()):
+            card = torch.cuda.get_device_properties(i)
+            found[f"cuda:{i}"] = f"{card.name}, {card.total_memory / 2**30:.0f} GiB (CUDA {torch.version.cuda})"
+    else:
+        found["cuda"] = "no device; trainings run on the processor"
+    tomopy = find_spec("tomopy") is not None
+    found["tomopy"] = metadata.version("tomopy") if tomopy else "not installed (optional: conda install -c conda-forge tomopy)"
+    found["aligner"] = f"{PRETRAINED.stat().st_size / 1e3:.0f} kB" if PRETRAINED.exists() else "missing"
+    found["workspace"] = str(workspace())
+    return found

@@ -1,0 +1,49 @@
+"""Progress bars of the terminal, with the time that is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from tomoalign_core.learn.runs import Run
+    from tomoalign_core.learn.train import Training
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+@contextmanager
+def training_bar(run: Run) -> Iterator[Callable[[Training, dict[str, float]], None]]:
+    """A bar over the steps of a training, with its loss and errors."""
+    with _bar() as bar:
+        task = bar.add_task(run.id, total=None)
+
+        def progress(training: Training, record: dict[str, float]) -> None:
+            words = f"loss {record['loss']:.3f}  dx {record['rmse_dx_px']:.3f}  dy {record['rmse_dy_px']:.3f} px"
+            if training.best is not None:
+                words += f"  best {training.best:.3f}"
+            bar.update(task, total=training.steps, completed=training.step, description=words)
+
+        yield progress
+
+
+@contextmanager
+def view_bar(words: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    """A bar over the views of a stack; it goes away when it is done."""
+    with _bar() as bar:
+        task = bar.add_task(words, total=total)
+        yield lambda done, _: bar.update(task, completed=done)
