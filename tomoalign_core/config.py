@@ -154,7 +154,7 @@ class NoiseConfig(Settings):
 
     gaussian: Span(0, 2) = Field(0.0, description="Gaussian noise, fraction of the maximum")  # type: ignore[valid-type]
     counts: Span(1, 1e9) | None = Field(None, description="Photons per pixel of the open beam; Poisson noise")  # type: ignore[valid-type]
-    background: Span(0, 5) = Field(0.0, description="Offset of each view, uniform from 0 to this fraction of the maximum")  # type: ignore[valid-type]
+    background: Span(0, 5) = Field(0.0, description="Offset of each view, uniform, 0 to this fraction of the maximum")  # type: ignore[valid-type]
     gain: Span(0, 0.9) = Field(0.0, description="Each view is scaled by 1 ± this, uniform")  # type: ignore[valid-type]
     rescale: bool = Field(False, description="Divide each view by its maximum, as the notebook did")
 

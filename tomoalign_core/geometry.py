@@ -131,13 +131,12 @@ def angles(n_views: int, *, range_deg: float = 180.0, start_deg: float = 0.0, in
     >>> np.rad2deg(angles(4)).round(6).tolist()
     [0.0, 45.0, 90.0, 135.0]
     """
-    degrees = start_deg + np.linspace(0.0, range_deg, n_views, endpoint=include_end)
-    return np.asarray(np.deg2rad(degrees), float)
+    return np.deg2rad(start_deg + np.linspace(0.0, range_deg, n_views, endpoint=include_end))
 
 
 def centred_axis(n: int) -> Float:
     """Pixel positions counted from the detector's centre: ``-(n-1)/2 … (n-1)/2``."""
-    return np.arange(n) - (n - 1) / 2
+    return np.arange(n, dtype=float) - (n - 1) / 2
 
 
 def gauge_functions(angle_rad: ArrayLike, *, axis: str) -> Float:

@@ -72,13 +72,11 @@ def rms(values: ArrayLike) -> float:
     return float(np.sqrt(np.mean(np.square(np.asarray(values, float)))))
 
 
-def cramer_rao(
-    clean: ArrayLike, *, gaussian: float | None = None, counts: float | None = None
-) -> tuple[Float, Float]:
+def cramer_rao(clean: ArrayLike, *, gaussian: float = 0.0, counts: float | None = None) -> tuple[Float, Float]:
     """The least standard deviation of an unbiased estimate of each view's dx and dy, px: two arrays (N,).
 
-    One view against a known template: ``1 / σ_dx² = Σ (∂p/∂u)² / var(p)`` with var = ``gaussian``² , or, for
-    ``counts`` photons a pixel of the open beam, var = exp(p) / counts, the variance of ``-log`` of a Poisson count.
+    One view against a known template: ``1 / σ_dx² = Σ (∂p/∂u)² / var(p)`` with var = ``gaussian``² and, for
+    ``counts`` photons a pixel of the open beam, exp(p) / counts more, the variance of ``-log`` of a Poisson count.
     Derivatives are central differences. See Kay (1993), *Estimation Theory*, section 3.5.
 
     Parameters
@@ -88,31 +86,23 @@ def cramer_rao(
     Raises
     ------
     ValueError
-        Unless exactly one kind of noise is given.
+        If there is no noise: then there is no bound.
     """
-    if (gaussian is None) == (counts is None):
-        raise ValueError("give either gaussian or counts")
+    if gaussian == 0 and counts is None:
+        raise ValueError("give gaussian, counts or both")
     p = np.asarray(clean, float)
-    weight = np.exp(-p) * counts if counts is not None else None
-    bounds = []
-    for axis in (2, 1):
-        slope2 = np.gradient(p, axis=axis) ** 2
-        if weight is not None:
-            information = (slope2 * weight).sum(axis=(1, 2))
-            bounds.append(1 / np.sqrt(np.maximum(information, 1e-30)))
-        else:
-            bounds.append(float(gaussian or 0) / np.sqrt(np.maximum(slope2.sum(axis=(1, 2)), 1e-30)))
-    return bounds[0], bounds[1]
+    variance = gaussian**2 + (np.exp(p) / counts if counts is not None else np.zeros_like(p))
+    information = [(np.gradient(p, axis=axis) ** 2 / variance).sum(axis=(1, 2)) for axis in (2, 1)]
+    dx, dy = (1 / np.sqrt(np.maximum(i, 1e-30)) for i in information)
+    return dx, dy
 
 
 def scan_bound(clean: ArrayLike, *, gaussian: float, counts: float | None) -> tuple[float, float]:
     """The bound of a whole scan in dx and dy: the root mean square over views; 0 for a scan without noise."""
-    variance = np.zeros(2)
-    if counts is not None:
-        variance += [rms(b) ** 2 for b in cramer_rao(clean, counts=counts)]
-    if gaussian > 0:
-        variance += [rms(b) ** 2 for b in cramer_rao(clean, gaussian=gaussian)]
-    return float(np.sqrt(variance[0])), float(np.sqrt(variance[1]))
+    if gaussian == 0 and counts is None:
+        return 0.0, 0.0
+    dx, dy = cramer_rao(clean, gaussian=gaussian, counts=counts)
+    return rms(dx), rms(dy)
 
 
 def psnr(truth: ArrayLike, image: ArrayLike) -> float:

@@ -81,7 +81,7 @@ def test_signs_agree_with_scipy_shift_and_skimage_warp() -> None:
     # warp takes output (column, row) to input: turned about the centre, then moved
     centre = np.array([(U - 1) / 2, (V - 1) / 2])
     about = EuclideanTransform(translation=-centre) + EuclideanTransform(
-        rotation=np.deg2rad(roll), translation=centre + [dx, dy]
+        rotation=np.deg2rad(roll), translation=centre + np.array([dx, dy])
     )
     np.testing.assert_allclose(undo_view(view, dx, dy, roll, order=3)[0], warp(view, about, order=3), atol=3e-3)
 
@@ -99,5 +99,5 @@ def test_progress_counts_the_views_and_lengths_must_agree() -> None:
     undo_shifts(proj, table(dx_px=[0, 1, 2], dy_px=[0, 0, 0]), progress=lambda done, of: seen.append((done, of)))
     assert seen == [(1, 3), (2, 3), (3, 3)]
     for action in (lambda s: undo_shifts(proj, s), lambda s: move_views(proj, s), lambda s: list(undo_views(proj, s))):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="zip"):
             action(table(dx_px=[0, 1], dy_px=[0, 0]))

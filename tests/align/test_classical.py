@@ -76,14 +76,18 @@ def test_whole_pixel_shifts_of_the_clean_shepp_logan_head(
 ) -> None:
     angle, dx, dy = jitter[0], *np.rint(jitter[1:])
     found = METHODS[method](shepp_logan(angle, dx, dy), angle)
-    assert error(found, dx, dy) < (dx_limit, np.inf) and error(found, dx, dy)[1] < dy_limit
+    ex, ey = error(found, dx, dy)
+    assert ex < dx_limit
+    assert ey < dy_limit
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_sub_pixel_shifts_are_found_with_the_sign_of_the_stage(jitter: tuple[np.ndarray, ...], method: str) -> None:
     angle, dx, dy = jitter
-    found = METHODS[method](blobs(angle, dx, dy), angle)
-    assert max(error(found, dx, dy)) < (0.15 if method == "phase-correlation" else 0.005)
+    found = METHODS[method](shepp_logan(angle, dx, dy), angle)
+    ex, ey = error(found, dx, dy)
+    assert ex < (0.18 if method == "phase-correlation" else 0.02)
+    assert ey < 0.02
     # an aligner that gives the correction instead has twice the shifts as its error
     assert np.corrcoef(found.dx_px, remove_gauge(dx, angle, axis="dx"))[0, 1] > 0.99
 
@@ -92,8 +96,8 @@ def test_sub_pixel_shifts_are_found_with_the_sign_of_the_stage(jitter: tuple[np.
 def test_a_drift_keeps_its_direction(method: str) -> None:
     angle = angles(40)
     dx, dy = np.linspace(-6, 6, 40) ** 3 / 40, np.linspace(4, -4, 40)
-    found = METHODS[method](blobs(angle, dx, dy), angle)
-    assert max(error(found, dx, dy)) < 0.2
+    found = METHODS[method](shepp_logan(angle, dx, dy), angle)
+    assert max(error(found, dx, dy)) < 0.25
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -118,12 +122,13 @@ def test_background_and_gain_of_each_view_do_not_matter(jitter: tuple[np.ndarray
 
 def test_centre_of_mass_in_noise_is_far_better_than_the_plain_centroid(jitter: tuple[np.ndarray, ...]) -> None:
     angle, dx, dy = jitter
-    proj = blobs(angle, dx, dy) + 0.1 * np.random.default_rng(2).standard_normal((60, 60, 80))
+    proj = np.pad(blobs(angle, dx, dy), ((0, 0), (10, 10), (15, 15)))  # an object with empty space around it
+    proj += 0.1 * np.random.default_rng(2).standard_normal(proj.shape)
     mass = proj.sum((1, 2))
     plain = Shifts.from_arrays(
         angle_rad=angle,
-        dx_px=proj.sum(1) @ centred_axis(80) / mass,
-        dy_px=proj.sum(2) @ centred_axis(60) / mass,
+        dx_px=proj.sum(1) @ centred_axis(110) / mass,
+        dy_px=proj.sum(2) @ centred_axis(80) / mass,
     )
     ours, theirs = error(center_of_mass(proj, angle), dx, dy), error(plain, dx, dy)
     assert ours[0] < theirs[0] / 2 and ours[1] < theirs[1] / 2
@@ -144,8 +149,9 @@ def test_large_vertical_jumps_are_found_by_profiles(jitter: tuple[np.ndarray, ..
 
 def test_phase_correlation_survives_noise(jitter: tuple[np.ndarray, ...]) -> None:
     angle, dx, dy = jitter
-    proj = blobs(angle, dx, dy) + 0.1 * np.random.default_rng(4).standard_normal((60, 60, 80))
-    assert max(error(phase_correlation(proj, angle), dx, dy)) < 0.6
+    proj = shepp_logan(angle, dx, dy)
+    proj += 0.1 * proj.max() * np.random.default_rng(4).standard_normal(proj.shape)
+    assert max(error(phase_correlation(proj, angle), dx, dy)) < 0.25
 
 
 def test_a_view_that_shows_nothing_is_not_used(jitter: tuple[np.ndarray, ...]) -> None:

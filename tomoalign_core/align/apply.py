@@ -44,8 +44,8 @@ def undo_view(
 
     >>> view = np.zeros((5, 5)); view[2, 3] = 1
     >>> corrected, valid = undo_view(view, dx_px=1, dy_px=0)
-    >>> corrected[2].round(6).tolist(), valid[2].tolist()
-    ([0.0, 0.0, 1.0, 0.0, 0.0], [True, True, True, True, False])
+    >>> corrected[2].round().astype(int).tolist(), valid[2].tolist()
+    ([0, 0, 1, 0, 0], [True, True, True, True, False])
     """
     return _resample(view, rotation(roll_deg)[0], np.array([dx_px, dy_px], float), order)
 

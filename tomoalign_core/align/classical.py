@@ -29,8 +29,8 @@ def center_of_mass(proj: Stack, angle_rad: ArrayLike) -> Shifts:
 
     The background (median of the outer columns) is taken out, and the sum runs over the object only: where the view,
     blurred by 2 px, exceeds four times the spread of the outer columns, blurred alike. Inside, negative values stay:
-    clipping them would turn noise into a weight at the middle of the frame. At 10 % noise this has a quarter of the
-    error of the plain centroid. It needs an object that is whole in the view.
+    clipping them would turn noise into a weight at the middle of the frame. At 10 % noise the error is a quarter to a
+    half of the plain centroid's. It needs an object that is whole in the view.
 
     Parameters
     ----------
@@ -83,7 +83,8 @@ def phase_correlation(proj: Stack, angle_rad: ArrayLike) -> Shifts:
     """Register each view on the one before by cross correlation to 0.01 px, and add the steps up.
 
     skimage's ``phase_cross_correlation``, without its default normalisation: whitening gives every frequency of the
-    noise the same say, and finds nothing in noisy views. For the same reason views are blurred by 2 px.
+    noise the same say, and finds nothing in noisy views. For the same reason views are blurred by 2 px. The object
+    turns between two views, and the correlation takes part of that for movement: the errors add up to a false drift.
 
     Parameters
     ----------
@@ -144,7 +145,7 @@ def _common_rows(proj: Stack, dy: Float) -> Stack:
 
 
 def _whole_rows(profile: Float, reference: Float) -> Float:
-    """For each profile (N, V) the lag, in rows, of best normalised correlation with a reference (V,) where they overlap."""
+    """For each profile (N, V) the lag, in rows, at which its overlap with a reference (V,) correlates best."""
     rows = profile.shape[1]
     lags = np.arange(-(rows // 2), rows // 2 + 1)
     score = np.empty((len(lags), len(profile)))

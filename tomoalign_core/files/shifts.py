@@ -93,7 +93,7 @@ def read_csv(path: str | Path) -> Shifts:
     angle_rad = np.deg2rad(table["angle_deg"])
     return Shifts.from_arrays(
         angle_rad=angle_rad,
-        **{k: v for k, v in table.items() if k not in ("view_index", "angle_deg")},  # type: ignore[arg-type]
+        **{k: v for k, v in table.items() if k not in ("view_index", "angle_deg")},
     )
 
 

@@ -153,7 +153,8 @@ def check_stack(proj: NDArray[Any], angle_rad: NDArray[Any], where: str) -> None
     if any(broken):
         first = next(i for i, n in enumerate(broken) if n)
         raise InputError(
-            f"{where}: {sum(broken)} pixels are NaN or infinite, the first in view {first}; replace them or leave the view out"
+            f"{where}: {sum(broken)} pixels are NaN or infinite, the first in view {first}; "
+            "replace them or leave the view out"
         )
     flat = [i for i, view in enumerate(proj) if view.min() == view.max()]
     if flat:
@@ -294,18 +295,18 @@ def _no_names_inside(path: Path, *names: str | None) -> None:
 def _angles_from_text(path: Path) -> list[float]:
     if not path.is_file():
         raise InputError(f"{path}: no such angle file; give a text file with one angle in degrees a line")
-    angles = []
     try:
-        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
-            text = line.split("#")[0].strip()
-            if text:
-                angles.append(float(text))
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise InputError(f"{path}: is not text; give one angle in degrees a line") from None
-    except ValueError:
-        raise InputError(
-            f"{path}, line {number}: {text[:40]!r} is not a number; give one angle in degrees a line"
-        ) from None
+    angles = []
+    for number, line in enumerate(lines, 1):
+        text = line.split("#")[0].strip()
+        try:
+            angles += [float(text)] if text else []
+        except ValueError:
+            fault = f"{path}, line {number}: {text[:40]!r} is not a number"
+            raise InputError(f"{fault}; give one angle in degrees a line") from None
     return angles
 
 
@@ -353,9 +354,10 @@ def _make_attenuation(raw: _Raw, kind: Kind, path: Path) -> tuple[str, ...]:
     _mend(raw.data, dead)
     notes = [f"counts to attenuation with {how}"]
     if dead.any():
-        notes.append(f"{np.count_nonzero(dead)} dead pixels replaced by the median of their neighbours")
+        n_dead = int(np.count_nonzero(dead))
+        notes.append(f"{n_dead} dead pixel{'s'[: n_dead != 1]} replaced by the median of their neighbours")
     if dim:
-        notes.append(f"{dim} pixels with a transmission below {MIN_TRANSMISSION:g} set to that")
+        notes.append(f"{dim} pixel{'s'[: dim != 1]} with a transmission below {MIN_TRANSMISSION:g} set to that")
     return tuple(notes)
 
 

@@ -1,0 +1,1 @@
+"""Showing: Plotly figures from plain arrays. Knows nothing of runs, networks or pages."""

@@ -1,0 +1,146 @@
+"""Figures of a training: loss and error over its course."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import ArrayLike, NDArray
+
+from tomoalign_core.show.style import CASES, COLOUR, FAINT, SYMBOLS, blank
+
+Float = NDArray[np.float64]
+MOST_POINTS = 1500  # more than a screen has columns; thinned after smoothing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """The course of an abscissa and what was measured along it: ``x`` (n,) and named columns (n,)."""
+
+    x: Float
+    values: Mapping[str, Float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """How a course is drawn: what is along x, how smooth, which scale."""
+
+    x_title: str = "step"
+    smoothing: float = 0.9
+    log_y: bool = True
+    dark: bool = False
+    height: int = 330
+
+
+def smooth(values: ArrayLike, weight: float) -> Float:
+    """Exponential moving average, free of the pull of its start (the debiasing of Kingma & Ba, 2015).
+
+    Values that are not finite are passed over: the average stays where it was.
+
+    >>> smooth([2.0, 2.0, 2.0], 0.9).round(9).tolist()
+    [2.0, 2.0, 2.0]
+    """
+    values = np.asarray(values, float)
+    found = np.empty_like(values)
+    total = share = 0.0
+    for i, value in enumerate(values):
+        if np.isfinite(value):
+            total, share = weight * total + (1 - weight) * value, weight * share + (1 - weight)
+        found[i] = total / share if share else np.nan
+    return found
+
+
+def loss_curve(train: Course, cases: Mapping[str, Course], look: Look) -> go.Figure:
+    """Training loss, faint as measured and bold smoothed, and validation loss by case at the end of each epoch."""
+    figure = blank(dark=look.dark, height=look.height)
+    if len(train.x):
+        _add_smoothed(figure, train.x, train.values["loss"], look, name="training", colour=FAINT)
+    for number, (name, course) in enumerate(cases.items()):
+        figure.add_scatter(
+            x=course.x,
+            y=course.values["loss"],
+            name=name,
+            mode="lines+markers",
+            line={"color": CASES[number % len(CASES)], "width": 1.6},
+            marker={"size": 6, "symbol": SYMBOLS[number % len(SYMBOLS)]},
+        )
+    lowest = min((np.nanmin(c.values["loss"]) for c in (train, *cases.values()) if len(c.x)), default=1.0)
+    # a likelihood may go below zero, where a log axis would show nothing
+    below = look.log_y and not lowest > 0
+    return _axes(figure, look, "loss (goes below zero: not log)" if below else "loss", log_y=look.log_y and not below)
+
+
+def error_curve(
+    train: Course, case: Course, look: Look, *, bound_px: Mapping[str, float], label_sigma_px: float | None
+) -> go.Figure:
+    """Gauge-removed RMSE in dx and dy: training faint, one validation case bold, between its two limits.
+
+    Parameters
+    ----------
+    bound_px : "dx" and "dy" to the Cramér-Rao bound; zero (no noise) draws no line.
+    label_sigma_px : what an aligner that knows nothing scores.
+    """
+    figure = blank(dark=look.dark, height=look.height)
+    everywhere = np.concatenate([train.x, case.x])
+    ends = [float(everywhere.min()), float(everywhere.max())] if len(everywhere) else [0.0, 1.0]
+    for part in ("dx", "dy"):
+        name = f"rmse_{part}_px"
+        if len(train.x):
+            _add_faint(figure, train.x, smooth(train.values[name], look.smoothing), f"{part}, training", COLOUR[part])
+        figure.add_scatter(
+            x=case.x,
+            y=case.values[name],
+            name=f"{part}, validation",
+            mode="lines+markers",
+            line={"color": COLOUR[part], "width": 2},
+            marker={"size": 6, "symbol": "circle" if part == "dx" else "diamond"},
+        )
+        if bound_px.get(part):
+            _add_level(figure, ends, bound_px[part], f"bound {part}", COLOUR[part], left=part == "dx")
+    if label_sigma_px:
+        _add_level(figure, ends, label_sigma_px, "knowing nothing", FAINT, left=True)
+    return _axes(figure, look, "RMSE, gauge removed, px", log_y=look.log_y)
+
+
+def _add_smoothed(figure: go.Figure, x: Float, y: Float, look: Look, *, name: str, colour: str) -> None:
+    if look.smoothing:
+        _add_faint(figure, x, y, f"{name}, each step", colour)
+    figure.add_scatter(
+        x=_thin(x), y=_thin(smooth(y, look.smoothing)), name=name, mode="lines", line={"color": colour, "width": 2}
+    )
+
+
+def _add_faint(figure: go.Figure, x: Float, y: Float, name: str, colour: str) -> None:
+    line = {"color": colour, "width": 1}
+    figure.add_scatter(x=_thin(x), y=_thin(y), name=name, mode="lines", line=line, opacity=0.35, hoverinfo="skip")
+
+
+def _add_level(figure: go.Figure, ends: list[float], level: float, words: str, colour: str, *, left: bool) -> None:
+    """A dotted line with its words on it; a trace and not a shape, so that it is right on a log axis, too."""
+    text = f"{words} {level:.3g} px"
+    figure.add_scatter(
+        x=ends,
+        y=[level, level],
+        mode="lines+text",
+        text=[text, ""] if left else ["", text],
+        textposition="top right" if left else "top left",
+        textfont={"size": 11, "color": colour},
+        line={"color": colour, "width": 1.2, "dash": "dot"},
+        name=words,
+        showlegend=False,
+        hoverinfo="skip",
+    )
+
+
+def _axes(figure: go.Figure, look: Look, y_title: str, *, log_y: bool) -> go.Figure:
+    figure.update_xaxes(title_text=look.x_title)
+    figure.update_yaxes(title_text=y_title, type="log" if log_y else "linear")
+    if log_y:
+        figure.update_yaxes(dtick="D2", exponentformat="none")
+    return figure
+
+
+def _thin(values: Float) -> Float:
+    return values[:: max(1, len(values) // MOST_POINTS)]
