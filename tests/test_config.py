@@ -85,7 +85,7 @@ def test_whatever_changes_the_weights_changes_the_key(other: RunConfig):
     ("text", "line"),
     [
         ('{"scan": {"n_views": 1}}', "c.json: scan.n_views = 1: 1 is outside 2 to 4000"),
-        ('{"scan": {"n_rows": [90, 80]}}', "c.json: scan.n_rows = (90, 80): the range (90, 80) runs backwards"),
+        ('{"scan": {"n_rows": [90, 80]}}', "c.json: scan.n_rows = [90, 80]: the range (90, 80) runs backwards"),
         ('{"noise": {"gain": 1.5}}', "c.json: noise.gain = 1.5: 1.5 is outside 0 to 0.9"),
         ('{"sead": 3}', "c.json: sead = 3: extra inputs are not permitted"),
         ('{"phantom": {"kind": "voxels"}}', "voxels' needs a path"),

@@ -57,10 +57,14 @@ def doctor() -> None:
 @app.command()
 def simulate(
     out: Annotated[Path, typer.Argument(help="Data Exchange HDF5 to write; the truth goes inside")],
-    config: Annotated[Path | None, typer.Option(help="A simulation's settings as JSON; options below go before it")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A simulation's settings as JSON; options below go before it")
+    ] = None,
     scan: Annotated[Path | None, typer.Option(help="Misalign this real scan instead of a phantom")] = None,
     phantom: Annotated[str | None, typer.Option(help="ellipsoids, foam, pillar, shepp3d")] = None,
-    volume: Annotated[str | None, typer.Option(help="Voxel volume [z, y, x] as the phantom: .npy .npz .tif .h5")] = None,
+    volume: Annotated[
+        str | None, typer.Option(help="Voxel volume [z, y, x] as the phantom: .npy .npz .tif .h5")
+    ] = None,
     views: Annotated[int | None, typer.Option(help="Projections")] = None,
     rows: Annotated[int | None, typer.Option(help="Detector rows, px")] = None,
     cols: Annotated[int | None, typer.Option(help="Detector columns, px")] = None,
@@ -70,7 +74,9 @@ def simulate(
     roll_sigma: Annotated[float | None, typer.Option(help="Jitter of the roll, degrees")] = None,
     noise: Annotated[float | None, typer.Option(help="Gaussian noise, fraction of the maximum")] = None,
     counts: Annotated[float | None, typer.Option(help="Photons per pixel of the open beam, Poisson noise")] = None,
-    background: Annotated[float | None, typer.Option(help="Offset of each view, up to this fraction of the maximum")] = None,
+    background: Annotated[
+        float | None, typer.Option(help="Offset of each view, up to this fraction of the maximum")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same stack")] = None,
 ) -> None:
     """Simulate a misaligned scan with known truth, or misalign a real one (--scan) by a known amount."""
@@ -78,9 +84,7 @@ def simulate(
     kind = "voxels" if volume else phantom
     settings = _override(settings, "scan", n_views=views, n_rows=rows, n_cols=cols, range_deg=range_deg)
     settings = _override(settings, "phantom", kind=kind, path=volume)
-    settings = _override(
-        settings, "misalign", dx_sigma_px=dx_sigma, dy_sigma_px=dy_sigma, roll_sigma_deg=roll_sigma
-    )
+    settings = _override(settings, "misalign", dx_sigma_px=dx_sigma, dy_sigma_px=dy_sigma, roll_sigma_deg=roll_sigma)
     settings = _override(settings, "noise", gaussian=noise, counts=counts, background=background)
     settings = _override(settings, None, seed=seed)
     from tomoalign_core.files.stacks import write_stack
@@ -98,9 +102,15 @@ def simulate(
 
 @app.command()
 def train(
-    preset: Annotated[str | None, typer.Option(help="quick (two cores, minutes), full, or notebook (the origin)")] = None,
-    config: Annotated[Path | None, typer.Option(help="A run's settings as JSON, e.g. config.json of another run")] = None,
-    resume: Annotated[str | None, typer.Option(help="Go on with this run (id or folder) from its last checkpoint")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="quick (two cores, minutes), full, or notebook (the origin)")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A run's settings as JSON, e.g. config.json of another run")
+    ] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Go on with this run (id or folder) from its last checkpoint")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run")] = None,
     epochs: Annotated[int | None, typer.Option(help="Number of epochs")] = None,
     steps_per_epoch: Annotated[int | None, typer.Option(help="Steps an epoch")] = None,
@@ -149,7 +159,9 @@ def align(
     method: Annotated[
         str, typer.Option(help="network, center-of-mass, profile-correlation or phase-correlation")
     ] = "network",
-    model: Annotated[str, typer.Option(help="For the network: pretrained, a run, or a .safetensors file")] = "pretrained",
+    model: Annotated[
+        str, typer.Option(help="For the network: pretrained, a run, or a .safetensors file")
+    ] = "pretrained",
     angles: Annotated[Path | None, typer.Option(help="Text file, one angle a line, degrees")] = None,
     data_path: Annotated[str | None, typer.Option(help="Data set of the projections inside an HDF5 file")] = None,
     angles_path: Annotated[str | None, typer.Option(help="Data set of the angles inside an HDF5 file, degrees")] = None,
@@ -184,12 +196,12 @@ def align(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the results")] = Path("workspace/demo"),
-    seconds: Annotated[int, typer.Option(help="About how long to train", min=5)] = 60,
+    epochs: Annotated[int, typer.Option(help="How long to train, in epochs of 20 steps", min=1)] = 10,
 ) -> None:
     """All of it, small: simulate, train, align, compare; leaves a report.html to look at. Under 3 minutes on a CPU."""
     from tomoalign_core.demo import run_demo
 
-    run_demo(out, train_s=seconds, say=typer.echo)
+    run_demo(out, epochs=epochs, say=typer.echo)
 
 
 def _override(settings: Any, part: str | None, **values: Any) -> Any:

@@ -96,7 +96,10 @@ class Settings(BaseModel):
 def first_fault(error: ValidationError) -> str:
     """One line for the first fault of a validation error: field, value, what was expected."""
     fault = error.errors()[0]
-    field = ".".join(str(p) for p in fault["loc"] if not str(p).startswith(("function-", "tuple["))) or "the file"
+    # pydantic adds which branch of a union it tried; the user wrote only the names
+    extra = ("float", "int", "function-", "tuple[")
+    names = [str(p) for p in fault["loc"] if not str(p).startswith(extra)]
+    field = ".".join(names) or "the file"
     message = fault["msg"].removeprefix("Value error, ")
     return f"{field} = {fault['input']!r:.80}: {message[0].lower()}{message[1:]}"
 
@@ -243,7 +246,7 @@ class TrainConfig(Settings):
     seed: int = Field(0, ge=0)
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     checkpoint_every: int = Field(50, ge=1, description="Steps between checkpoints")
-    log_every: int = Field(5, ge=1, description="Steps between lines of the log")
+    log_every: int = Field(1, ge=1, description="Steps between lines of the log")
     profiler: bool = Field(False, description="Write a profiler trace of the first steps")
     not_in_key = frozenset({"device", "profiler", "log_every", "checkpoint_every"})
 

@@ -22,7 +22,9 @@ def findings() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[package] = "missing: pip install -r requirements.txt"
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    found["processor"] = f"{os.cpu_count()} cores, {memory:.0f} GiB of memory, torch uses {torch.get_num_threads()} threads"
+    found["processor"] = (
+        f"{os.cpu_count()} cores, {memory:.0f} GiB of memory, torch uses {torch.get_num_threads()} threads"
+    )
     if torch.cuda.is_available():
         for i in range(torch.cuda.device_count()):
             card = torch.cuda.get_device_properties(i)
@@ -30,7 +32,9 @@ def findings() -> dict[str, str]:
     else:
         found["cuda"] = "no device; trainings run on the processor"
     tomopy = find_spec("tomopy") is not None
-    found["tomopy"] = metadata.version("tomopy") if tomopy else "not installed (optional: conda install -c conda-forge tomopy)"
+    found["tomopy"] = (
+        metadata.version("tomopy") if tomopy else "not installed (optional: conda install -c conda-forge tomopy)"
+    )
     found["aligner"] = f"{PRETRAINED.stat().st_size / 1e3:.0f} kB" if PRETRAINED.exists() else "missing"
     found["workspace"] = str(workspace())
     return found

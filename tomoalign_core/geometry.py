@@ -157,8 +157,8 @@ def remove_gauge(shift: ArrayLike, angle_rad: ArrayLike, *, axis: str, used: Arr
     not independent (few views, a narrow wedge) the minimum-norm fit is used.
 
     >>> angle = angles(8)
-    >>> remove_gauge(3 + 2 * np.cos(angle), angle, axis="dx").round(9).tolist()
-    [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    >>> bool(np.abs(remove_gauge(3 + 2 * np.cos(angle), angle, axis="dx")).max() < 1e-12)
+    True
     """
     values = np.asarray(shift, float)
     basis = gauge_functions(angle_rad, axis=axis)

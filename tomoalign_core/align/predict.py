@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 
@@ -38,7 +36,12 @@ def predict_shifts(proj: np.ndarray, angle_rad: np.ndarray, model: TrainedModel)
     sigma = np.full_like(shift, np.nan)
     if estimate.log_b is not None:  # σ of a Laplace distribution of scale b
         sigma = np.sqrt(2) * estimate.log_b[0].double().exp().cpu().numpy() * factor
-    found = Shifts.from_arrays(
-        angle_rad=angle_rad, dx_px=shift[:, 0], dy_px=shift[:, 1], dx_sigma_px=sigma[:, 0], dy_sigma_px=sigma[:, 1]
-    )
-    return replace(found.gauge_free(), roll_deg=np.zeros(len(found)))
+    roll = None if estimate.roll_rad is None else np.rad2deg(estimate.roll_rad[0].double().cpu().numpy())
+    return Shifts.from_arrays(
+        angle_rad=angle_rad,
+        dx_px=shift[:, 0],
+        dy_px=shift[:, 1],
+        roll_deg=roll,
+        dx_sigma_px=sigma[:, 0],
+        dy_sigma_px=sigma[:, 1],
+    ).gauge_free()

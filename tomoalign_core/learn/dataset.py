@@ -15,11 +15,12 @@ TRAIN, VALIDATION, SHAPE, ORDER = range(4)
 
 
 class Batch(NamedTuple):
-    """Stacks (B, N, V, U), angles (B, N) in radians, true shifts (B, N, 2) in px."""
+    """Stacks (B, N, V, U), angles (B, N) in radians, true shifts (B, N, 2) in px and rolls (B, N) in radians."""
 
     proj: torch.Tensor
     angle_rad: torch.Tensor
     shift: torch.Tensor
+    roll_rad: torch.Tensor
 
 
 def training_batch(config: DatasetConfig, step: int, size: int, device: torch.device | str = "cpu") -> Batch:
@@ -77,6 +78,7 @@ def collate(scans: list[SimulatedScan]) -> Batch:
         proj,
         torch.from_numpy(np.stack([s.angle_rad for s in scans])).to(proj),
         torch.from_numpy(np.stack(truth)).to(proj),
+        torch.from_numpy(np.deg2rad(np.stack([s.shifts.roll_deg for s in scans]))).to(proj),
     )
 
 

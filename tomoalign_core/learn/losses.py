@@ -23,7 +23,8 @@ def without_gauge(error: torch.Tensor, angle_rad: torch.Tensor) -> torch.Tensor:
 def loss_of(name: str, estimates: list[Estimate], batch: Batch) -> torch.Tensor:
     """The loss of a batch, summed over the passes of the network.
 
-    ``laplace``: |e| / b + log b, the likelihood of the predicted confidence, plus a little smooth-L1;
+    ``laplace``: |e| / b + log b, the likelihood of the predicted confidence, plus a little smooth-L1 and a little of
+    the roll's error where the network gives a roll;
     ``smooth-l1`` and ``mse``: of the gauge-removed error e; ``raw-mse``: of the raw error, as the notebook.
     """
     total = batch.proj.new_zeros(())
@@ -37,10 +38,18 @@ def loss_of(name: str, estimates: list[Estimate], batch: Batch) -> torch.Tensor:
         if name == "laplace":
             assert estimate.log_b is not None
             likelihood = (error.abs() * (-estimate.log_b).exp() + estimate.log_b).mean()
-            total = total + likelihood + 0.1 * smooth
+            total = total + likelihood + 0.1 * smooth + 0.2 * _roll_error(estimate, batch).abs().mean()
         else:
             total = total + (smooth if name == "smooth-l1" else error.square().mean())
     return total
+
+
+def _roll_error(estimate: Estimate, batch: Batch) -> torch.Tensor:
+    """Error of the roll (B, N), degrees, its mean over the views taken out; zero from a network that gives none."""
+    if estimate.roll_rad is None:
+        return torch.zeros_like(batch.roll_rad)
+    error = torch.rad2deg(estimate.roll_rad - batch.roll_rad)
+    return error - error.mean(dim=1, keepdim=True)
 
 
 def errors_of(estimate: Estimate, batch: Batch) -> dict[str, float]:
@@ -51,6 +60,7 @@ def errors_of(estimate: Estimate, batch: Batch) -> dict[str, float]:
     values = {
         "rmse_dx_px": square[0].sqrt(),
         "rmse_dy_px": square[1].sqrt(),
+        "rmse_roll_deg": _roll_error(estimate, batch).square().mean().sqrt(),
         "mse_px2": square.mean(),
         "raw_mse_px2": (estimate.shift - batch.shift).square().mean(),
         "label_variance_px2": label.square().mean(),

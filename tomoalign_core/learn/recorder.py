@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from tomoalign_core.files.atomic import atomic_path
+from tomoalign_core.learn.dataset import collate
 from tomoalign_core.learn.models import Estimate
-from tomoalign_core.learn.models.centroid import undo
+from tomoalign_core.learn.models.matching import undo
 from tomoalign_core.learn.runs import Run, Status, workspace
 from tomoalign_core.learn.train import Diverged, Training, choose_device, fixed_shape
 from tomoalign_core.learn.weights import save_weights
@@ -209,6 +210,7 @@ class Recorder:
                 schedule=torch.profiler.schedule(wait=1, warmup=1, active=3, repeat=2),
                 on_trace_ready=torch.profiler.tensorboard_trace_handler(str(self.run.path / "trace")),
                 record_shapes=True,
+                acc_events=True,
             )
             self._profiler.start()
 
@@ -221,14 +223,16 @@ class Recorder:
 @torch.no_grad()
 def sample_arrays(scan: SimulatedScan, estimate: Estimate) -> dict[str, np.ndarray]:
     """What the Monitor shows of a validation stack: shifts, and the middle row before and after correction."""
-    truth = np.stack([scan.shifts.dx_px, scan.shifts.dy_px], -1)
-    arrays = {"angle_rad": scan.angle_rad, "true": truth, "found": estimate.shift[0].cpu().numpy()}
+    batch = collate([scan])
+    truth, roll = batch.shift, batch.roll_rad
+    arrays = {"angle_rad": scan.angle_rad, "true": truth[0].cpu().numpy(), "found": estimate.shift[0].cpu().numpy()}
     if estimate.log_b is not None:  # σ of a Laplace distribution of scale b
         arrays["sigma"] = np.sqrt(2) * estimate.log_b[0].exp().cpu().numpy()
+    found_roll = torch.zeros_like(roll) if estimate.roll_rad is None else estimate.roll_rad
+    movements = {"before": (0 * truth, 0 * roll), "after": (estimate.shift, found_roll), "true": (truth, roll)}
     angle = torch.from_numpy(scan.angle_rad)
-    true_shift = torch.from_numpy(truth).to(scan.proj)
-    for name, shift in (("before", None), ("after", estimate.shift), ("true", true_shift[None])):
-        stack = scan.proj[None] if shift is None else undo(scan.proj[None], shift)
+    for name, (shift, turn) in movements.items():
+        stack = undo(batch.proj, shift, turn)
         row = stack[0, :, stack.shape[2] // 2].cpu()
         row = row - row[:, [0, -1]].mean(dim=1, keepdim=True)
         arrays[f"sinogram_{name}"] = row.numpy()

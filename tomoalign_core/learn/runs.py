@@ -74,15 +74,19 @@ class Run:
 
         A process holds ``alive.lock`` for its whole life and loses it in death, however it dies.
         """
-        try:
-            status = Status.model_validate_json((self.path / "status.json").read_text())
-        except (FileNotFoundError, ValidationError):
-            status = Status(state="interrupted", message="status.json is missing or unreadable")
+        status = self._written_status()
         if status.state in ("queued", "running") and not is_held(self.path / "alive.lock"):
+            status = self._written_status()  # it may have ended, and said so, between the two looks
             starting = status.state == "queued" and time.time() - status.updated < START_GRACE_S
-            if not starting:
+            if status.state in ("queued", "running") and not starting:
                 return status.model_copy(update={"state": "interrupted", "eta_s": None})
         return status
+
+    def _written_status(self) -> Status:
+        try:
+            return Status.model_validate_json((self.path / "status.json").read_text())
+        except (FileNotFoundError, ValidationError):
+            return Status(state="interrupted", message="status.json is missing or unreadable")
 
     def write_status(self, status: Status) -> None:
         """Replace ``status.json``; a reader sees the old one or the new one."""

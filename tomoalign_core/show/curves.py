@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
+from scipy.signal import lfilter
 
 from tomoalign_core.show.style import CASES, COLOUR, FAINT, SYMBOLS, blank
 
 Float = NDArray[np.float64]
+LEVEL_WORDS = {"dx": "top right", "dy": "bottom left"}  # the two bounds lie close together
 MOST_POINTS = 1500  # more than a screen has columns; thinned after smoothing
 
 
@@ -43,13 +45,14 @@ def smooth(values: ArrayLike, weight: float) -> Float:
     [2.0, 2.0, 2.0]
     """
     values = np.asarray(values, float)
-    found = np.empty_like(values)
-    total = share = 0.0
-    for i, value in enumerate(values):
-        if np.isfinite(value):
-            total, share = weight * total + (1 - weight) * value, weight * share + (1 - weight)
-        found[i] = total / share if share else np.nan
-    return found
+    known = np.isfinite(values)
+    if not len(values):
+        return values
+    total, share = (
+        lfilter([1 - weight], [1, -weight], column) for column in (np.where(known, values, 0), known.astype(float))
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return total / share
 
 
 def loss_curve(train: Course, cases: Mapping[str, Course], look: Look) -> go.Figure:
@@ -88,7 +91,9 @@ def error_curve(
     for part in ("dx", "dy"):
         name = f"rmse_{part}_px"
         if len(train.x):
-            _add_faint(figure, train.x, smooth(train.values[name], look.smoothing), f"{part}, training", COLOUR[part])
+            _add_faint(
+                figure, train.x, smooth(train.values[name], look.smoothing), f"{part}, training", COLOUR[part], 0.55
+            )
         figure.add_scatter(
             x=case.x,
             y=case.values[name],
@@ -98,9 +103,9 @@ def error_curve(
             marker={"size": 6, "symbol": "circle" if part == "dx" else "diamond"},
         )
         if bound_px.get(part):
-            _add_level(figure, ends, bound_px[part], f"bound {part}", COLOUR[part], left=part == "dx")
+            _add_level(figure, ends, bound_px[part], f"bound {part}", COLOUR[part], position=LEVEL_WORDS[part])
     if label_sigma_px:
-        _add_level(figure, ends, label_sigma_px, "knowing nothing", FAINT, left=True)
+        _add_level(figure, ends, label_sigma_px, "knowing nothing", FAINT)
     return _axes(figure, look, "RMSE, gauge removed, px", log_y=look.log_y)
 
 
@@ -112,20 +117,22 @@ def _add_smoothed(figure: go.Figure, x: Float, y: Float, look: Look, *, name: st
     )
 
 
-def _add_faint(figure: go.Figure, x: Float, y: Float, name: str, colour: str) -> None:
+def _add_faint(figure: go.Figure, x: Float, y: Float, name: str, colour: str, opacity: float = 0.4) -> None:
     line = {"color": colour, "width": 1}
-    figure.add_scatter(x=_thin(x), y=_thin(y), name=name, mode="lines", line=line, opacity=0.35, hoverinfo="skip")
+    figure.add_scatter(x=_thin(x), y=_thin(y), name=name, mode="lines", line=line, opacity=opacity, hoverinfo="skip")
 
 
-def _add_level(figure: go.Figure, ends: list[float], level: float, words: str, colour: str, *, left: bool) -> None:
+def _add_level(
+    figure: go.Figure, ends: list[float], level: float, words: str, colour: str, *, position: str = "top left"
+) -> None:
     """A dotted line with its words on it; a trace and not a shape, so that it is right on a log axis, too."""
     text = f"{words} {level:.3g} px"
     figure.add_scatter(
         x=ends,
         y=[level, level],
         mode="lines+text",
-        text=[text, ""] if left else ["", text],
-        textposition="top right" if left else "top left",
+        text=["", text] if position.endswith("left") else [text, ""],
+        textposition=position,
         textfont={"size": 11, "color": colour},
         line={"color": colour, "width": 1.2, "dash": "dot"},
         name=words,
@@ -138,7 +145,12 @@ def _axes(figure: go.Figure, look: Look, y_title: str, *, log_y: bool) -> go.Fig
     figure.update_xaxes(title_text=look.x_title)
     figure.update_yaxes(title_text=y_title, type="log" if log_y else "linear")
     if log_y:
-        figure.update_yaxes(dtick="D2", exponentformat="none")
+        values = np.concatenate([np.asarray(trace.y, float) for trace in figure.data] or [np.ones(1)])
+        values = values[np.isfinite(values) & (values > 0)]
+        span = values.max() / values.min() if len(values) else 1.0
+        figure.update_yaxes(
+            dtick="D1" if span < 10 else "D2" if span < 1e4 else 1, exponentformat="power" if span > 1e4 else "none"
+        )
     return figure
 
 

@@ -26,16 +26,21 @@ class Axes:
     x: str
     y: str
     square: bool = True
+    black: float | None = None
 
 
 PROJECTION = Axes(x="column u, px", y="row v, px")
-SINOGRAM = Axes(x="column u, px", y="view", square=False)
-SLICE = Axes(x="x, px", y="y, px")
+SINOGRAM = Axes(x="column u, px", y="view", square=False, black=0.0)
+SLICE = Axes(x="x, px", y="y, px", black=0.0)
 
 
-def grey_levels(image: ArrayLike, *, percent: float = 0.5) -> tuple[float, float]:
-    """Black and white for a picture: its percentiles, so that single hot pixels do not darken the rest."""
+def grey_levels(image: ArrayLike, *, percent: float = 0.3, black: float | None = None) -> tuple[float, float]:
+    """Black and white for a picture: its percentiles, so that single hot pixels do not darken the rest.
+
+    ``black`` is given where a value is known to be nothing: 0 in a levelled sinogram and in a slice.
+    """
     low, high = np.percentile(np.asarray(image, float), [percent, 100 - percent])
+    low = low if black is None else black
     return float(low), float(high if high > low else low + 1)
 
 
@@ -55,28 +60,31 @@ def pictures(
     images : title to array (rows, columns); all of one shape.
     levels : black and white; by default those of the last picture.
     """
-    low, high = levels or grey_levels(list(images.values())[-1])
+    low, high = levels or grey_levels(list(images.values())[-1], black=axes.black)
     rows, cols = (len(images), 1) if stacked else (1, len(images))
     figure = make_subplots(
         rows,
         cols,
         subplot_titles=list(images),
-        shared_xaxes=stacked,
-        shared_yaxes=not stacked,
         horizontal_spacing=0.03,
-        vertical_spacing=26 / height,
+        vertical_spacing=34 / height,
     )
     for number, values in enumerate(images.values()):
         row, col = (number + 1, 1) if stacked else (1, number + 1)
         figure.add_trace(_grey(values, low, high), row, col)
     depth, width = next(iter(images.values())).shape
-    figure.update_xaxes(range=[-0.5, width - 0.5], showgrid=False, zeroline=False, matches="x", constrain="domain")
-    figure.update_yaxes(range=[depth - 0.5, -0.5], showgrid=False, zeroline=False, matches="y", constrain="domain")
-    for number in range(1, len(images) + 1):
-        anchor = f"x{number}" if axes.square and number > 1 else "x" if axes.square else False
-        figure.update_layout({f"yaxis{number if number > 1 else ''}": {"scaleanchor": anchor}})
-    figure.update_xaxes(title_text=axes.x, row=rows)
-    figure.update_yaxes(title_text=axes.y, col=1)
+    quiet = {"showgrid": False, "zeroline": False, "constrain": "domain"}
+    figure.update_xaxes(range=[-0.5, width - 0.5], **quiet)
+    figure.update_yaxes(range=[depth - 0.5, -0.5], **quiet)
+    figure.update_layout(yaxis_scaleanchor="x" if axes.square else False)
+    for number in range(2, len(images) + 1):  # all zoom as the first does
+        figure.update_layout({f"xaxis{number}_matches": "x", f"yaxis{number}": {"matches": "y", "scaleanchor": False}})
+    if stacked:
+        figure.update_xaxes(showticklabels=False)
+    else:
+        figure.update_yaxes(showticklabels=False)
+    figure.update_xaxes(title_text=axes.x, showticklabels=True, row=rows)
+    figure.update_yaxes(title_text=axes.y, showticklabels=True, col=1)
     figure.update_annotations(font_size=13, yshift=2)
     return dress(figure, dark=dark, height=height, margin={"l": 8, "r": 8, "t": 26, "b": 8})
 
@@ -96,7 +104,7 @@ def movement(shifts: Shifts, *, dark: bool = False, height: int = 300) -> go.Fig
     figure = _stack_of_axes(parts, shifts.angle_rad)
     for row, part in enumerate(parts, 1):
         figure.add_trace(_line(shifts, part, name=part, colour=COLOUR[part]), row, 1)
-    return dress(figure, dark=dark, height=height, showlegend=False)
+    return dress(figure, dark=dark, height=height, showlegend=False, margin={"l": 8, "r": 8, "t": 8, "b": 8})
 
 
 def shifts_over_angle(
@@ -121,8 +129,8 @@ def shifts_over_angle(
             colour = FAINT if number else COLOUR[part]
             if number == 0:
                 figure.add_traces(_confidence(free, part, colour, legend=row == 1), row, 1)
-            line = _line(free, part, name=name if number else f"{name}: {part}", colour=colour, group=f"{name}{part}")
-            line.update(line_dash="dot" if number else "solid", showlegend=number == 0 or row == 1)
+            line = _line(free, part, name=name, colour=colour, group=name, legend=row == 1)
+            line.update(line_dash="dot" if number else "solid")
             figure.add_trace(line, row, 1)
     return dress(figure, dark=dark, height=height)
 
@@ -189,7 +197,12 @@ def found_against_true(found: Shifts, truth: Shifts, *, dark: bool = False, heig
             y=_values(ours, part),
             mode="markers",
             name=part,
-            marker={"color": COLOUR[part], "size": 6, "opacity": 0.8, "symbol": "circle" if part == "dx" else "diamond"},
+            marker={
+                "color": COLOUR[part],
+                "size": 6,
+                "opacity": 0.8,
+                "symbol": "circle" if part == "dx" else "diamond",
+            },
             hovertemplate="true %{x:.2f} px, found %{y:.2f} px<extra>" + part + "</extra>",
         )
     figure.update_xaxes(title_text="true shift, px")

@@ -33,8 +33,8 @@ def band(colour: str, opacity: float = 0.2) -> str:
 @lru_cache(maxsize=2)
 def template(dark: bool) -> go.layout.Template:
     """Transparent paper, quiet grid, readable words."""
-    grid = "#333d47" if dark else "#e3e8ed"
-    line = "#4c5763" if dark else "#b9c2cb"
+    grid = "#29323a" if dark else "#e3e8ed"
+    line = "#46515c" if dark else "#b9c2cb"
     axis = {
         "gridcolor": grid,
         "linecolor": line,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from tomoalign_core.geometry import Shifts, angles
 from tomoalign_core.simulate.misalign import add_noise, draw_levels, draw_shifts
 from tomoalign_core.simulate.phantoms import Ellipsoids, draw, draw_count, draw_phantom, load_volume
 from tomoalign_core.simulate.project import project_ellipsoids, project_volume
+from tomoalign_core.simulate.resample import sample
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,8 +104,13 @@ def _column(values: np.ndarray, like: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(values).to(like)[:, None, None]
 
 
-@lru_cache(maxsize=2)
 def _volume(path: str) -> torch.Tensor:
+    return _volume_of(path, Path(path).stat().st_mtime_ns if Path(path).exists() else 0)
+
+
+@lru_cache(maxsize=2)
+def _volume_of(path: str, _changed_ns: int) -> torch.Tensor:
+    """A file that was written anew is read anew."""
     return load_volume(path)
 
 
@@ -123,7 +130,7 @@ def _project(
 
 
 def _place(stack: torch.Tensor, rows: int, cols: int, shifts: Shifts | None) -> torch.Tensor:
-    """Move a voxel scan (N, Z, W) and cut or pad it to the detector, in one bicubic resampling."""
+    """Move a voxel scan (N, Z, W) and cut or pad it to the detector, in one cubic resampling."""
     n, z, w = stack.shape
     v = torch.arange(rows, device=stack.device) - (rows - 1) / 2
     u = torch.arange(cols, device=stack.device) - (cols - 1) / 2
@@ -134,6 +141,5 @@ def _place(stack: torch.Tensor, rows: int, cols: int, shifts: Shifts | None) -> 
         c, s = turn.cos(), turn.sin()
         back = torch.stack([torch.stack([c, s], -1), torch.stack([-s, c], -1)], -2)
         at = torch.einsum("nij,nrcj->nrci", back, at - move[:, None, None])
-    grid = at * torch.tensor([2 / (w - 1), 2 / (z - 1)], device=stack.device)
-    moved = torch.nn.functional.grid_sample(stack[:, None], grid.to(stack), mode="bicubic", align_corners=True)
-    return moved[:, 0]
+    wide = torch.nn.functional.pad(stack, (2, 2, 2, 2))  # outside the volume there is nothing
+    return sample(wide, at[..., 0] + (w + 3) / 2, at[..., 1] + (z + 3) / 2)

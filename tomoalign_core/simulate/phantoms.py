@@ -5,10 +5,13 @@ Lengths are px of the detector, coordinates (x, y, z) count from the middle of t
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
+import tifffile
 import torch
 from numpy.typing import NDArray
 
@@ -104,34 +107,40 @@ def load_volume(path: str) -> torch.Tensor:
     Raises
     ------
     InputError
-        If the file is missing, of an unknown kind, not three-dimensional or not finite.
+        If the file is missing, unreadable, of an unknown kind, not three-dimensional, not real or not finite.
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file; give a voxel volume [z, y, x]")
-    suffix = Path(path).suffix.lower()
-    if suffix == ".npy":
-        volume = np.load(path, allow_pickle=False)
-    elif suffix == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
-            volume = archive[archive.files[0]]
-    elif suffix in (".tif", ".tiff"):
-        import tifffile
-
-        volume = tifffile.imread(path)
-    elif suffix in (".h5", ".hdf5"):
-        volume = _first_volume(path)
-    else:
-        raise InputError(f"{path}: unknown kind of volume '{suffix}'; use .npy, .npz, .tif or .h5")
-    if volume.ndim != 3:
-        raise InputError(f"{path}: the volume has shape {volume.shape}; expected three axes [z, y, x]")
+    try:
+        volume = _read_volume(path)
+    except InputError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, tifffile.TiffFileError):
+        raise InputError(f"{path}: cannot be read as a volume; is it damaged or of another format?") from None
+    if volume.dtype.kind not in "biuf":
+        raise InputError(f"{path}: the voxels are of type {volume.dtype}; expected real numbers")
+    if volume.ndim != 3 or min(volume.shape) < 2:
+        raise InputError(f"{path}: the volume has shape {volume.shape}; expected [z, y, x] of at least 2 voxels each")
     if not np.isfinite(volume).all():
         raise InputError(f"{path}: the volume holds NaN or infinite voxels; replace them first")
     return torch.from_numpy(np.ascontiguousarray(volume, np.float32))
 
 
-def _first_volume(path: str) -> np.ndarray:
-    import h5py
+def _read_volume(path: str) -> np.ndarray:
+    suffix = Path(path).suffix.lower()
+    if suffix == ".npy":
+        return np.asarray(np.load(path, allow_pickle=False))
+    if suffix == ".npz":
+        with np.load(path, allow_pickle=False) as archive:
+            return np.asarray(archive[archive.files[0]])
+    if suffix in (".tif", ".tiff"):
+        return np.asarray(tifffile.imread(path))
+    if suffix in (".h5", ".hdf5"):
+        return _first_volume(path)
+    raise InputError(f"{path}: unknown kind of volume '{suffix}'; use .npy, .npz, .tif or .h5")
 
+
+def _first_volume(path: str) -> np.ndarray:
     found: list[np.ndarray] = []
     with h5py.File(path) as file:
         file.visititems(lambda _, item: found.append(item[()]) if not found and getattr(item, "ndim", 0) == 3 else None)
@@ -176,13 +185,14 @@ def _places(axes: Array, radius: float, height: float, rng: np.random.Generator)
 
 
 def _pillar(parts: Ellipsoids, radius: float, height: float, rng: np.random.Generator) -> Ellipsoids:
-    """Inclusions in a column; ``height`` > 1 view makes it leave the view, the offset sometimes shows one end."""
+    """Inclusions, some of them holes, in a column; a tall one leaves the view, and its offset may show one end."""
     axes = np.array([[radius * rng.uniform(0.7, 1.0), radius * rng.uniform(0.7, 1.0), 1.6 * height]])
-    offset = np.array([0.0, 0.0, rng.uniform(-0.6, 0.6) * height])
-    sign = rng.choice([-1.0, 1.0], len(parts.density), p=[0.3, 0.7])
+    offset = np.array([0.0, 0.0, rng.uniform(-1.2, 1.2) * height])
     body = Ellipsoids.from_axes(np.array([rng.uniform(0.1, 0.6)]), np.zeros((1, 3)), axes, _turns_about_z(1, rng))
+    hole = rng.uniform(size=len(parts.density)) < 0.3
+    inside = np.where(hole, -body.density * rng.uniform(0.3, 0.9, len(hole)), 0.5 * parts.density)
     return Ellipsoids(
-        density=np.concatenate([body.density, sign * parts.density * 0.5]),
+        density=np.concatenate([body.density, inside]),
         center=np.concatenate([body.center, parts.center]) + offset,
         form=np.concatenate([body.form, parts.form]),
     )
@@ -206,9 +216,10 @@ def _foam(axes: Array, radius: float, height: float, rng: np.random.Generator) -
         if (apart > reach[i]).all():
             kept.append(i)
     density = np.concatenate([[1.0], -rng.uniform(0.6, 1.0, len(kept))])
+    turn = _turns_about_z(1, rng)
     return Ellipsoids.from_axes(
         density,
-        np.concatenate([np.zeros((1, 3)), places[kept]]),
+        np.concatenate([np.zeros((1, 3)), places[kept] @ turn[0].T]),  # the voids turn with the body
         np.concatenate([body, axes[kept]]),
-        np.concatenate([_turns_about_z(1, rng), _turns(len(kept), rng)]),
+        np.concatenate([turn, _turns(len(kept), rng)]),
     )

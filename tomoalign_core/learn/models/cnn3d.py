@@ -56,4 +56,4 @@ class Cnn3d(nn.Module):
         if tuple(proj.shape[1:]) != self.shape:
             raise ValueError(f"this cnn3d was built for stacks of {self.shape}, not {tuple(proj.shape[1:])}")
         out = self.flat_output(proj[:, None])
-        return [Estimate(out.view(len(proj), 2, -1).transpose(1, 2), None)]
+        return [Estimate(out.view(len(proj), 2, -1).transpose(1, 2))]

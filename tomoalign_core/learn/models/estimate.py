@@ -8,11 +8,13 @@ import torch
 
 
 class Estimate(NamedTuple):
-    """Shifts and confidence of one pass.
+    """Movement and confidence after one pass.
 
     shift : (B, N, 2) px, (dx, dy).
     log_b : (B, N, 2), logarithm of the scale of a Laplace distribution in px; None from a network that has none.
+    roll_rad : (B, N), from +u towards +v; None from a network that gives none.
     """
 
     shift: torch.Tensor
-    log_b: torch.Tensor | None
+    log_b: torch.Tensor | None = None
+    roll_rad: torch.Tensor | None = None

@@ -1,0 +1,1 @@
+"""What two pages share: the router guard, live charts, the run picker, words and small forms."""

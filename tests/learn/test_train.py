@@ -1,0 +1,190 @@
+"""A training is a process with a folder: whatever happens to the process, the folder is true and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tomoalign_core.config import (
+    Cnn3dConfig,
+    DatasetConfig,
+    RunConfig,
+    ScanConfig,
+    SimulationConfig,
+    TrainConfig,
+    ValidationCase,
+)
+from tomoalign_core.learn import recorder, runs, train
+from tomoalign_core.learn.recorder import run_training
+from tomoalign_core.learn.weights import load_weights
+
+ROOT = Path(__file__).parents[2]
+SCAN = ScanConfig(n_views=14, n_rows=24, n_cols=28)
+
+
+def tiny(**train_values: object) -> RunConfig:
+    check = ValidationCase(name="blobs", stacks=1, simulation=SimulationConfig(scan=SCAN))
+    settings: dict[str, object] = {
+        "epochs": 4,
+        "steps_per_epoch": 5,
+        "batch": 1,
+        "device": "cpu",
+        "checkpoint_every": 2,
+    }
+    return RunConfig(
+        name="tiny",
+        dataset=DatasetConfig(scan=SCAN, validation=(check,)),
+        train=TrainConfig.model_validate(settings | train_values),
+    )
+
+
+@pytest.fixture(autouse=True)
+def own_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOMOALIGN_WORKSPACE", str(tmp_path))
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():  # run_training takes the signals of its process
+        signal.signal(number, handler)
+
+
+def uninterrupted(config: RunConfig) -> dict[str, torch.Tensor]:
+    run = runs.create_run(config)
+    assert run_training(run).state == "finished"
+    return torch.load(run.path / "last.pt", weights_only=True)["model"]
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def started(run: runs.Run) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tomoalign_core", "train", "--resume", str(run.path)]
+    return subprocess.Popen(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())})
+
+
+def wait_for(what, limit_s: float = 120.0) -> None:
+    deadline = time.monotonic() + limit_s
+    while not what():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
+
+
+def test_killed_and_resumed_it_ends_with_the_weights_of_the_uninterrupted_run() -> None:
+    config = tiny()
+    expected = uninterrupted(config)
+    run = runs.create_run(config)
+    for kill_after in (3, 9, 16):  # inside an epoch, between checkpoints; each process lives a little further
+        process = started(run)
+        wait_for(lambda n=kill_after: any(m["step"] >= n for m in run.metrics("step")) or process.poll() is not None)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert run.status().state == "interrupted"
+    assert run_training(run).state == "finished"
+    assert same(torch.load(run.path / "last.pt", weights_only=True)["model"], expected)
+    assert [m["step"] for m in run.metrics("step")] == list(range(1, 21))
+    assert [m["epoch"] for m in run.metrics("epoch")] == [1, 2, 3, 4] == run.sample_epochs()
+
+
+def test_sigterm_stops_with_a_checkpoint_and_resume_loses_no_step() -> None:
+    config = tiny(epochs=8)
+    expected = uninterrupted(config)
+    run = runs.create_run(config)
+    process = started(run)
+    wait_for(lambda: len(run.metrics("step")) > 2)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 0
+    status = run.status()
+    assert status.state == "stopped" and "SIGTERM" in status.message
+    assert torch.load(run.path / "last.pt", weights_only=True)["step"] == run.metrics("step")[-1]["step"]
+    assert run_training(run).state == "finished"
+    assert same(torch.load(run.path / "last.pt", weights_only=True)["model"], expected)
+
+
+def test_a_stop_file_stops_at_the_next_batch_and_is_taken_away() -> None:
+    run = runs.create_run(tiny())
+    run.request_stop()
+    status = run_training(run)
+    assert status.state == "stopped" and status.step == 1
+    assert not (run.path / "stop").exists()
+    assert run_training(run).state == "finished"
+
+
+def test_a_loss_that_is_not_finite_ends_as_failed_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = train.training_batch
+
+    def poisoned(config, step, size, device):
+        batch = real(config, step, size, device)
+        return batch._replace(shift=batch.shift * np.nan) if step == 3 else batch
+
+    monkeypatch.setattr(train, "training_batch", poisoned)
+    run = runs.create_run(tiny())
+    assert run_training(run).state == "failed"
+    status = run.status()
+    assert status.state == "failed" and "nan at step 4" in status.message and "learning rate" in status.message
+
+
+def test_a_crash_is_told_in_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("the disk is full")
+
+    monkeypatch.setattr(recorder.Recorder, "on_epoch", broken)
+    run = runs.create_run(tiny())
+    with pytest.raises(RuntimeError):
+        run_training(run)
+    assert run.status().state == "failed" and "the disk is full" in run.status().message
+
+
+def test_best_weights_are_those_of_the_best_epoch_and_load_as_a_model() -> None:
+    run = runs.create_run(tiny())
+    status = run_training(run)
+    scores = {e["epoch"]: e["cases"]["blobs"]["mse_px2"] ** 0.5 for e in run.metrics("epoch")}
+    assert status.best_epoch == min(scores, key=scores.get)
+    assert status.best_rmse_px == pytest.approx(min(scores.values()), rel=1e-4)
+    model = load_weights(run.id)
+    assert same(load_file(run.path / "best.safetensors"), model.network.state_dict())
+
+
+def test_tensorboard_scalars_and_samples_are_written() -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = runs.create_run(tiny())
+    run_training(run)
+    events = EventAccumulator(str(run.path)).Reload()
+    assert [e.step for e in events.Scalars("step/loss")] == list(range(1, 21))
+    sample = run.sample(4)
+    truth, found = sample["blobs/true"], sample["blobs/found"]
+    assert truth.shape == found.shape == (14, 2) and sample["blobs/sinogram_after"].shape == (14, 28)
+
+
+def test_the_profiler_leaves_a_trace_when_asked() -> None:
+    run = runs.create_run(tiny(profiler=True, epochs=2))
+    run_training(run)
+    assert list((run.path / "trace").glob("*.pt.trace.json"))
+
+
+def test_cnn3d_trains_and_resumes_with_its_dropout_in_step() -> None:
+    scan = ScanConfig(n_views=32, n_rows=32, n_cols=64)  # cnn3d halves each axis five times
+    check = ValidationCase(name="blobs", stacks=1, simulation=SimulationConfig(scan=scan))
+    config = RunConfig(
+        name="cnn",
+        dataset=DatasetConfig(scan=scan, fixed=2, validation=(check,)),
+        model=Cnn3dConfig(),
+        train=TrainConfig(
+            epochs=2, steps_per_epoch=2, batch=1, loss="mse", optimizer="sgd", learning_rate=1e-3, device="cpu"
+        ),
+    )
+    expected = uninterrupted(config)
+    run = runs.create_run(config)
+    run.request_stop()
+    assert run_training(run).state == "stopped"
+    assert run_training(run).state == "finished"
+    assert same(torch.load(run.path / "last.pt", weights_only=True)["model"], expected)

@@ -1,0 +1,89 @@
+"""Figures show the arrays they are given: in place, in colour, with units, and readable on light and dark."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tomoalign_core.geometry import Shifts, angles
+from tomoalign_core.show import curves, figures, style
+
+ANGLE = angles(12)
+
+
+def shifts(**extra: object) -> Shifts:
+    rng = np.random.default_rng(0)
+    return Shifts.from_arrays(angle_rad=ANGLE, dx_px=rng.normal(size=12), dy_px=rng.normal(size=12), **extra)
+
+
+def all_figures(dark: bool) -> list:
+    course = curves.Course(
+        x=np.arange(5.0), values={n: np.arange(1.0, 6) for n in ("loss", "rmse_dx_px", "rmse_dy_px")}
+    )
+    look = curves.Look(dark=dark)
+    return [
+        figures.pictures({"a": np.eye(8), "b": np.eye(8)}, figures.SLICE, dark=dark),
+        figures.movement(shifts(roll_deg=np.ones(12)), dark=dark),
+        figures.shifts_over_angle({"found": shifts()}, shifts(), dark=dark),
+        figures.found_against_true(shifts(), shifts(), dark=dark),
+        curves.loss_curve(course, {"case": course}, look),
+        curves.error_curve(course, course, look, bound_px={"dx": 0.1, "dy": 0.2}, label_sigma_px=3.0),
+    ]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_every_figure_brings_its_own_colours_and_names_its_axes(dark: bool) -> None:
+    for figure in all_figures(dark):
+        layout = figure.to_plotly_json()["layout"]
+        assert layout["template"]["layout"]["font"]["color"] == style.ink(dark)
+        assert layout["template"]["layout"]["paper_bgcolor"] == "rgba(0,0,0,0)"
+        assert layout["uirevision"] == "kept"
+        titles = [axis["title"]["text"] for name, axis in layout.items() if name[1:5] == "axis" and "title" in axis]
+        assert any(name[0] == "x" and "title" in axis for name, axis in layout.items() if name[1:5] == "axis")
+        assert len(titles) >= 2
+
+
+def test_a_picture_is_the_array_in_grey_between_its_levels() -> None:
+    values = np.linspace(-1, 3, 35).reshape(5, 7)
+    figure = figures.pictures({"one": values}, figures.PROJECTION, levels=(0, 2))
+    png = base64.b64decode(figure.data[0].source.split(",")[1])
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(png))), np.clip(values / 2 * 255, 0, 255).round())
+
+
+def test_shifts_are_drawn_free_of_the_gauge_and_left_out_views_are_gaps() -> None:
+    used = np.arange(12) != 3
+    given = shifts(used=used)
+    moved = Shifts.from_arrays(
+        angle_rad=ANGLE, dx_px=given.dx_px + 4 + 2 * np.cos(ANGLE), dy_px=given.dy_px - 1, used=used
+    )
+    for part, row in (("dx", 0), ("dy", 1)):
+        a, b = (figures.shifts_over_angle({"found": s}).data[row].y for s in (given, moved))
+        assert np.allclose(a, b, equal_nan=True), part
+        assert np.isnan(a[3])
+
+
+def test_the_confidence_is_one_sigma_either_side() -> None:
+    figure = figures.shifts_over_angle({"found": shifts(dx_sigma_px=np.full(12, 0.5), dy_sigma_px=np.full(12, 0.25))})
+    area, line = figure.data[0], figure.data[1]
+    assert np.allclose(area.y[:12] - line.y, 0.5)
+    assert np.allclose(line.y - area.y[12:][::-1], 0.5)
+
+
+def test_smoothing_has_no_memory_of_its_start_and_passes_over_what_is_not_finite() -> None:
+    assert np.allclose(curves.smooth(np.full(50, 3.0), 0.99), 3)
+    weights = 0.5 ** np.arange(4)[::-1]
+    values = np.array([1.0, 5.0, -2.0, 7.0])
+    assert curves.smooth(values, 0.5)[-1] == pytest.approx((weights * values).sum() / weights.sum())
+    assert curves.smooth([1.0, np.nan, 1.0], 0.9).tolist() == pytest.approx([1, 1, 1])
+    assert curves.smooth(values, 0.0).tolist() == values.tolist()
+
+
+def test_a_loss_below_zero_is_not_put_on_a_log_axis() -> None:
+    below = curves.Course(x=np.arange(3.0), values={"loss": np.array([1.0, 0.0, -1.0])})
+    assert curves.loss_curve(below, {}, curves.Look(log_y=True)).layout.yaxis.type == "linear"
+    above = curves.Course(x=np.arange(3.0), values={"loss": np.array([1.0, 0.5, 0.1])})
+    assert curves.loss_curve(above, {}, curves.Look(log_y=True)).layout.yaxis.type == "log"

@@ -1,0 +1,47 @@
+"""A slice to look at: the background is gone, the axis is found where it was put, the slice shows the object."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tomoalign_core.config import MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
+from tomoalign_core.geometry import angles
+from tomoalign_core.simulate import simulate
+from tomoalign_core.simulate.phantoms import Ellipsoids
+from tomoalign_core.simulate.project import project_ellipsoids
+from tomoalign_core.simulate.slices import find_axis, sinogram_of, slice_of
+
+STILL = MisalignConfig(dx_sigma_px=0, dy_sigma_px=0)
+
+
+def test_the_background_of_each_view_is_taken_out_of_the_sinogram() -> None:
+    clean = np.zeros((4, 9, 30), np.float32)
+    clean[:, :, 10:20] = 1
+    lifted = clean + np.arange(4, dtype=np.float32)[:, None, None]
+    assert np.allclose(sinogram_of(lifted, 3), clean[:, 3], atol=1e-6)
+
+
+@pytest.mark.parametrize("range_deg", [120.0, 180.0, 360.0])
+@pytest.mark.parametrize("kind", ["ellipsoids", "foam", "pillar"])
+def test_the_axis_is_found_where_it_was_put(kind: str, range_deg: float) -> None:
+    config = SimulationConfig(
+        phantom=PhantomConfig(kind=kind),
+        scan=ScanConfig(n_views=48, n_rows=40, n_cols=80, range_deg=range_deg),
+        misalign=STILL,
+        noise=NoiseConfig(gaussian=0.02, background=0.2),
+        seed=3,
+    )
+    scan = simulate(config)
+    moved = np.roll(scan.proj.numpy(), 3, axis=2)
+    assert find_axis(moved, scan.angle_rad) == pytest.approx(79 / 2 + 3, abs=0.4)
+
+
+def test_the_slice_shows_a_ball_where_it_is_about_whichever_axis() -> None:
+    angle = angles(90)
+    ball = Ellipsoids(center=np.array([[8.0, -5.0, 0.0]]), form=np.eye(3)[None] * 16.0, density=np.array([1.0]))
+    proj = np.roll(project_ellipsoids(ball, angle, n_rows=9, n_cols=48).numpy(), 2, axis=2)
+    image = slice_of(sinogram_of(proj, 4), angle, axis_px=47 / 2 + 2)
+    row, col = np.argwhere(image > 0.5).mean(axis=0)
+    assert (row, col) == (pytest.approx(47 / 2 - 5, abs=0.3), pytest.approx(47 / 2 + 8, abs=0.3))
+    assert image[int(row), int(col)] == pytest.approx(1, abs=0.1)

@@ -1,0 +1,175 @@
+"""The arithmetic between feature and shift: gauge, matching of neighbours and of profiles, weighing together.
+
+No weights live here; all is differentiable, and works for any number of views and any size.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from tomoalign_core.geometry import gauge_projector
+from tomoalign_core.simulate.resample import sample
+
+LAGS = (1, 2, 3)  # views to either side that a view is matched with
+LEVER_PX = 20.0  # roll is counted in px at this distance from the centre, so that it weighs like a shift
+BEND_LIMIT_PX = 4.0  # beyond, a match of neighbours has lost its way
+
+
+def without_gauge(tracks: torch.Tensor, angle_rad: torch.Tensor, *, axis: str, rounds: int = 3) -> torch.Tensor:
+    """Take a reweighted least-squares fit of the gauge functions out of tracks (B, N, K).
+
+    Views far off the fit count less in the next round (weights 1 / (1 + |r| / s), s the median of |r|): a plain fit
+    is pulled by its worst views. The weights carry no gradient.
+    """
+    q = gauge_projector(angle_rad, axis=axis)  # B, N, g
+    rest = tracks - q @ (q.mT @ tracks)
+    ridge = 1e-6 * torch.eye(q.shape[-1], device=q.device)
+    for _ in range(rounds - 1):
+        with torch.no_grad():
+            size = rest.abs()
+            weight = 1 / (1 + size / (size.median(dim=1, keepdim=True).values + 1e-3))
+        wq = weight.transpose(1, 2)[..., None] * q[:, None]  # B, K, N, g
+        fit = torch.linalg.solve(wq.mT @ q[:, None] + ridge, wq.mT @ tracks.transpose(1, 2)[..., None])
+        rest = tracks - (q[:, None] @ fit)[..., 0].transpose(1, 2)
+    return rest
+
+
+def match_neighbours(image: torch.Tensor, angle_rad: torch.Tensor, px: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """How far each view stands off the mean of the two views at ± lag, by one Gauss-Newton step.
+
+    The mean of two views to either side is a template free, to first order, of the object's own turning; what is left
+    of that, ``(1 - cos lag) u`` at column u, is taken out of the misfit. dx, dy and roll are found together. Curvatures come from products of *different* views, whose noise is independent, so that noise does
+    not pass for structure.
+
+    Parameters
+    ----------
+    image : (B, Q, N, V, U) linear features.
+    px : size of a feature pixel in detector px.
+
+    Returns
+    -------
+    bend : (B, N, L, 3), (dx, dy, roll x LEVER_PX) in px less their means at ± lag; 0 where a neighbour is missing.
+    sure : (B, N, L, 3), the part of the gradients' energy that neighbours agree on; -1 where one is missing.
+    """
+    b, _, n, rows, cols = image.shape
+    g = image.transpose(1, 2)
+    gu = F.pad((g[..., 2:] - g[..., :-2]) / 2, (1, 1))
+    gv = F.pad((g[..., 2:, :] - g[..., :-2, :]) / 2, (0, 0, 1, 1))
+    u = (torch.arange(cols, device=g.device) - (cols - 1) / 2) * px
+    v = ((torch.arange(rows, device=g.device) - (rows - 1) / 2) * px)[:, None]
+    turn = (u * gv - v * gu) / LEVER_PX
+    parts = torch.stack([gu, gv, turn, g, u * gu], 1).reshape(b, 5 * n, -1)
+    scale = parts[:, : 2 * n].square().mean(dim=(1, 2), keepdim=True) * parts.shape[-1] + 1e-12
+    gram = (parts @ parts.mT / scale).view(b, 5, n, 5, n)
+
+    bends, sures = [], []
+    for lag in LAGS:
+        if n <= 2 * lag:
+            bends.append(g.new_zeros(b, n, 3))
+            sures.append(g.new_full((b, n, 3), -1.0))
+            continue
+        i = torch.arange(lag, n - lag, device=g.device)
+        before, after = i - lag, i + lag
+        # products with the template's gradients, the mean of both neighbours': with itself, and with the view
+        own = (gram[:, :, before, :, before] + gram[:, :, after, :, after]) / 4
+        own = own + (gram[:, :, before, :, after] + gram[:, :, after, :, before]) / 4
+        cross = (gram[:, :, before, :, i] + gram[:, :, after, :, i]) / 2
+        own, cross = own.movedim(0, 1), cross.movedim(0, 1)  # B, m, 5, 5
+        slope = own[..., :3, 3] - cross[..., :3, 3]
+        power = own[..., :3, :3].diagonal(dim1=-2, dim2=-1)
+        curve = (cross[..., :3, :3] + cross[..., :3, :3].mT) / 2
+        agreed = curve.diagonal(dim1=-2, dim2=-1)
+        floor = torch.maximum(agreed, 0.2 * power) + 1e-3 * power.mean(-1, keepdim=True) + 1e-6
+        # off-diagonal terms are held below the geometric mean of the diagonal, so that the system has a solution
+        most = 0.9 * (floor[..., :, None] * floor[..., None, :]).sqrt()
+        system = curve.clamp(-most / 2, most / 2)
+        system = system - torch.diag_embed(system.diagonal(dim1=-2, dim2=-1)) + torch.diag_embed(floor)
+        half_turn = (angle_rad[:, 2 * lag :] - angle_rad[:, : -2 * lag]) / 2
+        turning = (cross[..., :3, 4] + cross[..., 4, :3]) / 2 * ((1 - half_turn.cos()) / px)[..., None]
+        step = torch.linalg.solve(system, (slope - turning)[..., None])[..., 0] * px
+        bends.append(F.pad(step.clamp(-BEND_LIMIT_PX, BEND_LIMIT_PX), (0, 0, lag, lag)))
+        sures.append(F.pad(agreed / (power + 1e-6), (0, 0, lag, lag), value=-1.0))
+    return torch.stack(bends, 2), torch.stack(sures, 2)
+
+
+def fuse(absolute: torch.Tensor, trust: torch.Tensor, bend: torch.Tensor, bend_trust: torch.Tensor) -> torch.Tensor:
+    """Weigh absolute estimates and bends together by least squares.
+
+    Minimises ``Σ trust (x - absolute)² + Σ bend_trust (H x - bend)²`` where H x is x less its mean at ± lag: neighbours
+    know the fast part of a movement well, centroids its slow part.
+
+    Parameters
+    ----------
+    absolute, trust : (B, N, A).
+    bend, bend_trust : (B, N, L, A).
+    """
+    n = absolute.shape[1]
+    normal = torch.diag_embed(trust.transpose(1, 2))  # B, A, N, N
+    right = (trust * absolute).transpose(1, 2)
+    for number, lag in enumerate(LAGS):
+        if n <= 2 * lag:
+            continue
+        i = torch.arange(n - 2 * lag, device=absolute.device)
+        h = absolute.new_zeros(n - 2 * lag, n)
+        h[i, i + lag], h[i, i], h[i, i + 2 * lag] = 1.0, -0.5, -0.5
+        weight = bend_trust[:, lag:-lag, number].transpose(1, 2)  # B, A, m
+        normal = normal + (h.T * weight[..., None, :]) @ h
+        right = right + (weight * bend[:, lag:-lag, number].transpose(1, 2)) @ h
+    return torch.linalg.solve(normal, right[..., None])[..., 0].transpose(1, 2)
+
+
+def match_profiles(profile: torch.Tensor, reach: int) -> torch.Tensor:
+    """Vertical shifts (B, N, P) in px of profiles (B, N, P, V) against their mean, up to ``reach`` px.
+
+    What a detector row sees of a rigid object does not change with the angle; only rows that both show are compared,
+    so an object that leaves the view does no harm. Whole px by normalised correlation, then Gauss-Newton steps against
+    the mean of the profiles as registered so far.
+    """
+    rows = profile.shape[-1]
+    reach = min(reach, rows // 4)
+    length = rows - 2 * reach
+    with torch.no_grad():
+        lags = torch.arange(-reach, reach + 1, device=profile.device)
+        windows = profile.unfold(-1, length, 1)  # B, N, P, lags, length
+        windows = windows - windows.mean(-1, keepdim=True)
+        size = windows.square().sum(-1).add(1e-6).sqrt()
+        shift = profile.new_zeros(profile.shape[:3])
+        for _ in range(2):
+            template = _read(profile, shift, reach, length).mean(dim=1, keepdim=True)
+            score = (windows * (template - template.mean(-1, keepdim=True))[..., None, :]).sum(-1) / size
+            shift = lags[score.argmax(-1)].to(profile)
+            shift = shift - shift.median(dim=1, keepdim=True).values
+    for _ in range(4):
+        moved = _read(profile, shift, reach, length)
+        template = moved.mean(dim=1, keepdim=True)
+        slope = torch.gradient(template, dim=-1)[0]
+        step = (slope * (template - moved)).sum(-1) / (slope.square().sum(-1) + 1e-3 * length)
+        shift = shift + step.clamp(-2, 2)
+        shift = shift - shift.mean(dim=1, keepdim=True)
+    return shift
+
+
+def _read(profile: torch.Tensor, shift: torch.Tensor, start: int, length: int) -> torch.Tensor:
+    """Profiles (…, V) read at ``start + shift + 0 … length - 1``, linearly between rows, the ends repeated."""
+    at = shift[..., None] + torch.arange(start, start + length, device=profile.device)
+    at = at.clamp(0, profile.shape[-1] - 1.001)
+    low = at.floor().long()
+    return torch.lerp(profile.gather(-1, low), profile.gather(-1, low + 1), at - low)
+
+
+@torch.no_grad()
+def undo(proj: torch.Tensor, shift: torch.Tensor, roll_rad: torch.Tensor) -> torch.Tensor:
+    """Put the content of stacks (B, N, V, U) back: what was turned by the roll, then shifted; cubic, edges repeated."""
+    rows, cols = proj.shape[2:]
+    u = torch.arange(cols, device=proj.device) - (cols - 1) / 2
+    v = torch.arange(rows, device=proj.device) - (rows - 1) / 2
+    at = turned(torch.stack(torch.meshgrid(u, v, indexing="xy"), -1), roll_rad.reshape(-1, 1, 1))
+    at = at + shift.reshape(-1, 1, 1, 2)
+    return sample(proj.flatten(0, 1), at[..., 0] + (cols - 1) / 2, at[..., 1] + (rows - 1) / 2).view(proj.shape)
+
+
+def turned(points: torch.Tensor, roll_rad: torch.Tensor) -> torch.Tensor:
+    """Points (…, 2) turned about the centre from +u towards +v."""
+    c, s = roll_rad.cos(), roll_rad.sin()
+    return torch.stack([c * points[..., 0] - s * points[..., 1], s * points[..., 0] + c * points[..., 1]], -1)
