@@ -7,6 +7,7 @@ import streamlit as st
 from pages.shared.brand import ICON, LOGO, STYLE
 from pages.shared.looks import STATES
 from pages.shared.router import FLAG
+from pages.shared.theme_watch import watch_theme
 from tomoalign_core.learn.runs import list_runs, workspace
 
 st.set_page_config(page_title="TomoAlign", page_icon=ICON, layout="wide")
@@ -30,5 +31,6 @@ with st.sidebar:
         state = newest[0].status().state
         st.caption(f"Newest training: {STATES[state].icon} {state}")
     st.caption(f"Data: `{workspace()}`", help="Set TOMOALIGN_WORKSPACE to keep it elsewhere.")
+    watch_theme()
 
 page.run()

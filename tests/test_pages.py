@@ -178,7 +178,7 @@ def test_monitor_draws_what_the_run_folder_holds(trained: Path, workspace: Path)
     at = well(show("monitor", run=run.id))
     charts = {}
     for element in at.get("bidi_component"):
-        data = json.loads(element.proto.json)
+        data = json.loads(element.proto.json or "{}")
         if "figure" in data:
             charts[data["alt"].split()[0]] = json.loads(data["figure"])
     assert {"Loss", "Gauge-removed", "Found", "sinogram", "slice"} <= charts.keys()

@@ -122,6 +122,7 @@ def train(
 ) -> None:
     """Train a network. The same settings are never trained twice: a finished run is opened, a stopped one goes on."""
     from tomoalign_core.learn import runs
+    from tomoalign_core.learn.train import choose_device
 
     if sum(v is not None for v in (preset, config, resume)) > 1:
         raise InputError("train: --preset, --config and --resume exclude each other; give one of them")
@@ -140,6 +141,7 @@ def train(
             device=device,
             seed=seed,
         )
+        choose_device(settings.train.device)  # refused before a folder is made
         with runs.starting():
             run, outcome = runs.claim(settings, again=again)
         if outcome == "joined":

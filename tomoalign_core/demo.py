@@ -122,7 +122,7 @@ def _all_methods(scan: SimulatedScan, run: Run) -> list[Row]:
 
 def _write(path: Path, scan: SimulatedScan, run: Run, rows: list[Row], aligned: np.ndarray) -> None:
     bound = scan_bound(scan.clean.numpy(), gaussian=scan.gaussian, counts=scan.counts)
-    table = [("method", "dx, px", "dy, px", "worst dx", "worst dy", "seconds")]
+    table: list[tuple[str, ...]] = [("method", "dx, px", "dy, px", "worst dx", "worst dy", "seconds")]
     for name, found, seconds in rows:
         s = score_shifts(found, scan.shifts)
         figures = (s.dx_rmse_px, s.dy_rmse_px, s.dx_worst_px, s.dy_worst_px)
@@ -133,8 +133,8 @@ def _write(path: Path, scan: SimulatedScan, run: Run, rows: list[Row], aligned: 
     sections = [
         Section(
             heading="Before and after",
-            words=f"A slice of the reconstruction: as scanned, after alignment ({rows[0][0]}), and of a scan that never "
-            f"moved and has no noise. PSNR against the last: {psnr(true, before):.1f} dB before, "
+            words=f"A slice of the reconstruction: as scanned, after alignment ({rows[0][0]}), and of a scan that "
+            f"never moved and has no noise. PSNR against the last: {psnr(true, before):.1f} dB before, "
             f"{psnr(true, after):.1f} dB after.",
             figure=pictures({"as scanned": before, "aligned": after, "perfect stage": true}, SLICE, height=380),
         ),

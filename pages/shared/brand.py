@@ -10,4 +10,5 @@ LOGO = f"""<svg xmlns="http://www.w3.org/2000/svg" width="176" height="32" viewB
 >TomoAlign</text></svg>"""
 STYLE = """<style>
 .stMainBlockContainer { padding: 3.2rem 2.4rem 2rem; }
+[data-testid="stMetricValue"] { font-size: 1.6rem; }
 </style>"""

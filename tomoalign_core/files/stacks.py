@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import h5py
+import hdf5plugin  # noqa: F401 (registers the compression filters that beamline files use)
 import numpy as np
 import tifffile
 from numpy.typing import NDArray

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tomoalign_core.config import InputError
 from tomoalign_core.files.atomic import atomic_path
 from tomoalign_core.learn.dataset import collate
 from tomoalign_core.learn.models import Estimate
@@ -46,7 +47,11 @@ def run_training(run: Run, *, progress: Progress | None = None) -> Status:
         run.trim_metrics()
         if run.status().state == "finished":
             return run.status()
-        device = choose_device(run.config.train.device)
+        try:
+            device = choose_device(run.config.train.device)
+        except InputError as error:
+            recorder.set(state="failed", message=str(error))
+            raise
         recorder.set(state="queued", device=str(device), pid=os.getpid(), message=f"waiting for {device}")
         lock = FileLock(workspace() / f"{device.type}{device.index or ''}.lock")
         while True:  # one training at a time on a device
@@ -68,6 +73,7 @@ class Recorder:
 
     def __init__(self, run: Run, progress: Progress | None) -> None:
         self.run = run
+        self.config = run.config
         self.progress = progress
         self.stopped_by = ""
         self._status = run.status().model_copy(update={"state": "queued"})
@@ -85,7 +91,7 @@ class Recorder:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         try:
-            training = Training(self.run.config)
+            training = Training(self.config)
             self._resume(training)
             self.set(state="running", message="", device=str(training.device), step=training.step)
             self._last_step = time.monotonic()
@@ -111,18 +117,18 @@ class Recorder:
     def on_step(self, training: Training, record: dict[str, float]) -> None:
         """Note a step; the checkpoint comes after the metrics, so a resumed run repeats lines but misses none."""
         now = time.monotonic()
-        rate = self.run.config.train.batch / max(now - self._last_step, 1e-9)
+        rate = self.config.train.batch / max(now - self._last_step, 1e-9)
         self._last_step = now
         self._rate = rate if self._rate is None else 0.9 * self._rate + 0.1 * rate
         if self._profiler is not None:
             self._profiler.step()
-        if training.step % self.run.config.train.log_every == 0:
+        if training.step % self.config.train.log_every == 0:
             elapsed = self._elapsed_before + now - self._began
             line = {"kind": "step", "step": training.step, "epoch": training.step / self._per_epoch, "time_s": elapsed}
             self.run.append_metrics(line | _rounded(record))
             for name, value in record.items():
                 self.scalars.add_scalar(f"step/{name}", value, training.step)
-        if training.step % self.run.config.train.checkpoint_every == 0 and training.step % self._per_epoch:
+        if training.step % self.config.train.checkpoint_every == 0 and training.step % self._per_epoch:
             self._checkpoint(training)
         if now - self._written > STATUS_EVERY_S:
             self._tick(training)
@@ -141,7 +147,7 @@ class Recorder:
                 self.scalars.add_scalar(f"{case}/{name}", value, training.step)
         self._save_sample(training, found)
         if training.best_epoch == training.epoch:
-            config = self.run.config
+            config = self.config
             shape = fixed_shape(config.dataset.scan)
             about = {"run": self.run.id, "epoch": str(training.epoch), "key": config.key()}
             save_weights(self.run.path / "best.safetensors", training.model, config.model, shape, **about)
@@ -165,19 +171,19 @@ class Recorder:
 
     @property
     def _per_epoch(self) -> int:
-        return self.run.config.train.steps_per_epoch
+        return self.config.train.steps_per_epoch
 
     def _on_signal(self, number: int, _frame: object) -> None:
         self.stopped_by = signal.Signals(number).name
 
     def _tick(self, training: Training) -> None:
-        batch = self.run.config.train.batch
+        batch = self.config.train.batch
         eta = None if not self._rate else (training.steps - training.step) * batch / self._rate
         self.set(
             step=training.step,
             steps=training.steps,
             epoch=training.epoch,
-            epochs=self.run.config.train.epochs,
+            epochs=self.config.train.epochs,
             best_rmse_px=training.best,
             best_epoch=training.best_epoch,
             eta_s=eta,
@@ -205,7 +211,7 @@ class Recorder:
             np.savez_compressed(file, allow_pickle=False, **arrays)
 
     def _start_profiler(self, training: Training) -> None:
-        if self.run.config.train.profiler and training.step == 0:
+        if self.config.train.profiler and training.step == 0:
             self._profiler = torch.profiler.profile(
                 schedule=torch.profiler.schedule(wait=1, warmup=1, active=3, repeat=2),
                 on_trace_ready=torch.profiler.tensorboard_trace_handler(str(self.run.path / "trace")),

@@ -7,6 +7,7 @@ and any angles work with one set of weights.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -214,15 +215,15 @@ class Centroid(nn.Module):
         for kernel, blur in zip(self.to_local.weight, LOCAL_BLURS, strict=True):
             bell = _bell(3, blur)
             kernel.copy_((bell[:, None] * bell * blur)[None])
-        for layer in (self.to_weights, self.to_rest, self.to_trust):
-            nn.init.zeros_(layer.weight)
-        nn.init.zeros_(self.to_trust.bias)
-        self.to_trust.bias[2] = -2 * torch.log(torch.tensor(ROLL_SPREAD_PX / 0.2))
-        self.to_rest.bias.copy_(torch.tensor([0.0, 0.0, -1.0, -1.0]))
-        weights = torch.full_like(self.to_weights.bias, -4.0)
+        weights = torch.full((self.to_weights.out_channels,), -4.0)
         weights[k : k + len(SUPPORTS)] = 1.0
         weights[2 * k + len(SUPPORTS) :] = 1.0
-        self.to_weights.bias.copy_(weights)
+        trust = torch.zeros(self.to_trust.out_channels)
+        trust[2] = -2 * math.log(ROLL_SPREAD_PX / 0.2)
+        rest = torch.tensor([0.0, 0.0, -1.0, -1.0])
+        for head, bias in ((self.to_weights, weights), (self.to_trust, trust), (self.to_rest, rest)):
+            nn.init.zeros_(head.weight)
+            head.bias = nn.Parameter(bias)
 
 
 def _bell(reach: int, width: float) -> torch.Tensor:

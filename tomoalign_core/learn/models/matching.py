@@ -39,8 +39,8 @@ def match_neighbours(image: torch.Tensor, angle_rad: torch.Tensor, px: float) ->
     """How far each view stands off the mean of the two views at ± lag, by one Gauss-Newton step.
 
     The mean of two views to either side is a template free, to first order, of the object's own turning; what is left
-    of that, ``(1 - cos lag) u`` at column u, is taken out of the misfit. dx, dy and roll are found together. Curvatures come from products of *different* views, whose noise is independent, so that noise does
-    not pass for structure.
+    of that, ``(1 - cos lag) u`` at column u, is taken out of the misfit. dx, dy and roll are found together. Curvatures
+    come from products of *different* views, whose noise is independent, so that noise does not pass for structure.
 
     Parameters
     ----------

@@ -1,0 +1,192 @@
+"""The command line: what it leaves behind, and one clear line for every fault of the input."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from tomoalign_core import cli
+from tomoalign_core.files.shifts import read_csv
+from tomoalign_core.files.stacks import read_stack
+
+ROOT = Path(__file__).parents[1]
+SMALL = ("--views", "24", "--rows", "32", "--cols", "40", "--seed", "3")
+
+
+@pytest.fixture(autouse=True)
+def own_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOMOALIGN_WORKSPACE", str(tmp_path / "workspace"))
+
+
+def run(*words: object) -> int:
+    """The exit code of the command line in this process."""
+    old = sys.argv
+    sys.argv = ["tomoalign_core", *map(str, words)]
+    try:
+        cli.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    finally:
+        sys.argv = old
+    raise AssertionError("main always exits")
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    path = tmp_path / "scan.h5"
+    assert run("simulate", path, *SMALL, "--noise", 0.02) == 0
+    return path
+
+
+def test_simulate_writes_a_stack_with_its_truth(scan: Path) -> None:
+    stack = read_stack(scan)
+    assert stack.proj.shape == (24, 32, 40)
+    assert stack.truth is not None and np.std(stack.truth.dx_px) > 2
+
+
+def test_align_writes_shifts_and_an_aligned_stack(
+    scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, out = tmp_path / "s.csv", tmp_path / "aligned.h5"
+    assert run("align", scan, "--shifts", table, "--out", out, "--method", "center-of-mass") == 0
+    assert len(read_csv(table)) == 24
+    with h5py.File(out) as file:
+        assert file["/exchange/data"].shape == (24, 32, 40)
+        assert "center-of-mass" in str(file["/tomoalign"].attrs["model"])
+    assert "gauge removed" in capsys.readouterr().out
+
+
+def test_a_real_scan_can_be_misaligned_by_a_known_amount(scan: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "moved.h5"
+    assert run("simulate", moved, "--scan", scan, "--dx-sigma", 3, "--dy-sigma", 1) == 0
+    truth = read_stack(moved).truth
+    assert truth is not None and 1.5 < np.std(truth.dx_px) < 5
+    assert not np.allclose(read_stack(moved).proj, read_stack(scan).proj)
+
+
+def test_doctor_names_versions_and_devices(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("doctor") == 0
+    said = capsys.readouterr().out
+    assert "torch" in said and "cores" in said and "tomopy" in said
+
+
+def bad_stack(tmp_path: Path, what: str) -> tuple[Path, list[str]]:
+    """A file with one fault, and further options."""
+    proj = np.random.default_rng(0).random((12, 16, 20)).astype(np.float32)
+    angles = np.linspace(0, 165, 12)
+    path = tmp_path / f"{what}.npz"
+    options: list[str] = []
+    if what == "missing":
+        return tmp_path / "nothing.h5", options
+    if what == "one-view":
+        proj, angles = proj[:1], angles[:1]
+    if what == "shape":
+        proj = proj[0]
+    if what == "angle-count":
+        angles = angles[:-2]
+    if what == "nan":
+        proj[3, 2, 2] = np.nan
+    if what == "infinite":
+        proj[3, 2, 2] = np.inf
+    if what == "zero-view":
+        proj[5] = 0
+    np.savez(path, proj=proj, angles_deg=angles)
+    if what == "text":
+        lines = tmp_path / "angles.txt"
+        lines.write_text("0\n15\nthirty\n")
+        options = ["--angles", str(lines)]
+    if what == "no-data-path":
+        path = path.with_suffix(".h5")
+        with h5py.File(path, "w") as file:
+            file["/somewhere/else"] = proj
+    return path, options
+
+
+FAULTS = {
+    "missing": "no such file",
+    "one-view": "one view",
+    "shape": "expected three axes",
+    "angle-count": "12 views but 10 angles",
+    "nan": "NaN or infinite, the first in view 3",
+    "infinite": "NaN or infinite, the first in view 3",
+    "zero-view": "view 5 is all zero",
+    "text": "thirty",
+    "no-data-path": "/somewhere/else",
+}
+
+
+@pytest.mark.parametrize(("what", "words"), FAULTS.items())
+def test_a_bad_stack_is_one_line_exit_2_and_nothing_written(
+    what: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, options = bad_stack(tmp_path, what)
+    table, out = tmp_path / "s.csv", tmp_path / "out.h5"
+    assert run("align", path, "--shifts", table, "--out", out, "--method", "center-of-mass", *options) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and said.count("\n") == 1 and words in said
+    assert not table.exists() and not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("train", "--epochs", "many"), "--epochs"),
+        (("train", "--preset", "huge"), "quick, full, notebook"),
+        (("train", "--preset", "quick", "--epochs", "0"), "epochs = 0"),
+        (("train", "--resume", "nobody"), "no such run"),
+        (("train", "--config", "nothing.json"), "no such configuration"),
+        (("train", "--preset", "quick", "--config", "x.json"), "exclude each other"),
+        (("train", "--preset", "quick", "--device", "cuda:99"), "device cuda:99"),
+        (("simulate", "out.h5", "--noise", "-1"), "gaussian = -1"),
+        (("simulate", "out.h5", "--views", "1"), "n_views = 1"),
+        (("simulate", "out.h5", "--volume", "nothing.npy"), "no such file"),
+        (("align",), "stack"),
+        (("align", "x.h5"), "--shifts"),
+        (("fly",), "fly"),
+    ],
+)
+def test_bad_words_are_one_line_and_exit_2(
+    words: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(*words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and said in error
+    assert not (tmp_path / "out.h5").exists()
+    assert not list((tmp_path / "workspace").glob("runs/*/"))
+
+
+def test_align_refuses_an_unknown_method_model_and_folder(
+    scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "s.csv"
+    assert run("align", scan, "--shifts", table, "--method", "magic") == 2
+    assert "center-of-mass" in capsys.readouterr().err
+    assert run("align", scan, "--shifts", table, "--model", tmp_path / "none.safetensors") == 2
+    assert "no such model" in capsys.readouterr().err
+    (tmp_path / "broken.safetensors").write_bytes(b"not weights at all")
+    assert run("align", scan, "--shifts", table, "--model", tmp_path / "broken.safetensors") == 2
+    assert "not the weights" in capsys.readouterr().err
+    assert run("align", scan, "--shifts", tmp_path / "no" / "s.csv", "--method", "center-of-mass") == 2
+    assert "does not exist" in capsys.readouterr().err
+
+
+def test_the_module_runs_as_a_program_and_shows_help() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tomoalign_core", "--help"], cwd=ROOT, capture_output=True, text=True, env=os.environ
+    )
+    assert done.returncode == 0
+    assert all(word in done.stdout for word in ("doctor", "demo", "simulate", "train", "align"))
+
+
+def test_the_demo_leaves_figures_a_person_can_open(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("demo", "--out", tmp_path / "demo", "--epochs", 1) == 0
+    page = (tmp_path / "demo" / "report.html").read_text()
+    assert "<table>" in page and "Plotly.newPlot" in page and len(page) < 10_000_000
+    assert {p.name for p in (tmp_path / "demo").iterdir()} == {"scan.h5", "shifts.csv", "aligned.h5", "report.html"}
