@@ -152,7 +152,11 @@ def test_a_bad_stack_is_one_line_exit_2_and_nothing_written(
     ],
 )
 def test_bad_words_are_one_line_and_exit_2(
-    words: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: tuple[str, ...],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run(*words) == 2

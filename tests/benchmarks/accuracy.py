@@ -49,9 +49,7 @@ CASES = {
         misalign=MisalignConfig(dx_sigma_px=0.5, dy_sigma_px=0.5, drift_px=4, jumps=2, outlier_fraction=0.05),
         noise=noisy(0.05),
     ),
-    "blobs, 120° wedge, 5 % noise": SimulationConfig(
-        scan=ScanConfig(range_deg=120), misalign=STAGE, noise=noisy(0.05)
-    ),
+    "blobs, 120° wedge, 5 % noise": SimulationConfig(scan=ScanConfig(range_deg=120), misalign=STAGE, noise=noisy(0.05)),
     "Shepp-Logan, clean": SimulationConfig(
         scan=ScanConfig(n_rows=64, n_cols=94), phantom=PhantomConfig(kind="shepp3d"), misalign=MisalignConfig()
     ),
@@ -67,9 +65,7 @@ def simulated(config: SimulationConfig, stacks: int) -> Stacks:
 
 def moved(path: Path, stage: MisalignConfig, stacks: int) -> Stacks:
     scan = read_stack(path)
-    drawn = [
-        draw_shifts(stage, scan.angle_rad, np.random.default_rng(FIRST_SEED + i)) for i in range(stacks)
-    ]
+    drawn = [draw_shifts(stage, scan.angle_rad, np.random.default_rng(FIRST_SEED + i)) for i in range(stacks)]
     return [(move_views(scan.proj, truth), truth, (np.nan, np.nan)) for truth in drawn]
 
 

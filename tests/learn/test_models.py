@@ -134,15 +134,14 @@ def seen_tracks(model: Centroid, stack: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("move", [(2, 0), (0, -2), (14, -10), (-18, 16)])
 def test_content_of_one_view_moved_by_whole_strides_moves_its_tracks_by_the_same(seed: int, move: tuple[int, int]):
-    """The view stands alone: two layers of 3×3×3 see two neighbours on each side."""
+    """Among full views, and theirs stay where they are: the encoder looks at each view by itself."""
     model, stack = network(seed), content(11)
-    stack[0, 2:5], stack[0, 6:9] = 0, 0
     moved = stack.clone()
     moved[0, 5] = torch.roll(stack[0, 5], (move[1], move[0]), (0, 1))
     before, after = seen_tracks(model, stack), seen_tracks(model, moved)
     expected = before.clone()
     expected[5] += torch.tensor(move)
-    torch.testing.assert_close(after[[0, 1, 5, 9, 10]], expected[[0, 1, 5, 9, 10]], atol=1e-3, rtol=0, equal_nan=True)
+    torch.testing.assert_close(after, expected, atol=1e-3, rtol=0, equal_nan=True)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -247,7 +246,7 @@ def test_undoing_takes_a_movement_of_the_exact_projector_back():
     )
     shift = torch.from_numpy(np.stack([scan.shifts.dx_px, scan.shifts.dy_px], -1)).float()
     roll = torch.from_numpy(np.deg2rad(scan.shifts.roll_deg)).float()
-    back = undo(scan.proj[None], shift[None], roll[None])[0]
+    back = undo(scan.proj[None], shift[None], roll[None])[0][0]
     assert psnr(scan.aligned().numpy(), back.numpy()) > 40
     assert psnr(scan.aligned().numpy(), scan.proj.numpy()) < 30
 
@@ -273,7 +272,7 @@ def test_neighbours_tell_how_far_one_view_stands_off(lag_number: int, axis: int)
     move = [0.0, 0.0, 0.0]
     move[axis] = 0.4 / (20.0 if axis == 2 else 1.0)
     stack = torch.stack([image(*move) if i == 6 else image(0, 0, 0) for i in range(13)])
-    bend, sure = match_neighbours(stack[None, None], torch.zeros(1, 13), 1.0)
+    bend, sure = match_neighbours(stack[None, None], torch.zeros(1, 13), 1.0, torch.ones(1, 40, 50))
     lag = lag_number + 1
     assert float(bend[0, 6, lag_number, axis]) == pytest.approx(0.4, abs=0.06)
     for other in (6 - lag, 6 + lag):
@@ -286,13 +285,11 @@ def test_fusing_agrees_with_least_squares():
     """The dense normal equations against numpy's solver, and consistent data against themselves."""
     rng = np.random.default_rng(0)
     n, truth = 11, rng.normal(size=11)
-    absolute, trust = truth + rng.normal(size=n), rng.uniform(0.5, 2, n)
-    bends, weights, rows, right = (
-        np.zeros((n, 3)),
-        rng.uniform(0.5, 9, (n, 3)),
-        [np.diag(np.sqrt(trust))],
-        [np.sqrt(trust) * absolute],
-    )
+    absolute, off = truth + rng.normal(size=n), truth + rng.normal(size=n)
+    trust = rng.uniform(0.5, 9, (n, 5))
+    bends, weights = np.zeros((n, 3)), trust[:, 2:]
+    rows = [np.diag(np.sqrt(trust[:, 0])), np.diag(np.sqrt(trust[:, 1]))]
+    right = [np.sqrt(trust[:, 0]) * absolute, np.sqrt(trust[:, 1]) * off]
     for number, lag in enumerate((1, 2, 3)):
         for i in range(lag, n - lag):
             bends[i, number] = truth[i] - (truth[i - lag] + truth[i + lag]) / 2 + 0.1 * rng.normal()
@@ -301,7 +298,7 @@ def test_fusing_agrees_with_least_squares():
             rows.append(np.sqrt(weights[i, number]) * row[None])
             right.append(np.sqrt(weights[i, number]) * bends[i, number, None])
     expected = np.linalg.lstsq(np.concatenate(rows), np.concatenate(right), rcond=None)[0]
-    found = fuse(*(torch.from_numpy(a)[None, ..., None] for a in (absolute, trust, bends, weights)))
+    found = fuse(*(torch.from_numpy(a)[None, ..., None] for a in (absolute, off, bends, trust)))
     np.testing.assert_allclose(found[0, :, 0], expected)
 
 
@@ -311,7 +308,9 @@ def test_reweighted_gauge_fit_is_not_pulled_by_the_worst_views():
     thrown = torch.zeros(1, 40, 1, dtype=torch.float64)
     thrown[0, [5, 22]] = 30.0
     path = 3 + 5 * angle.cos() - 2 * angle.sin()
-    rest = without_gauge(thrown + path[..., None], angle, axis="dx", rounds=3)
+    rest, axis = without_gauge(thrown + path[..., None], angle, axis="dx", rounds=3)
+    assert float(axis) == pytest.approx(3, abs=0.5)
     others = np.delete(rest[0, :, 0].numpy(), [5, 22])
-    plain = np.delete(without_gauge(thrown + path[..., None], angle, axis="dx", rounds=1)[0, :, 0].numpy(), [5, 22])
+    plain_rest, _ = without_gauge(thrown + path[..., None], angle, axis="dx", rounds=1)
+    plain = np.delete(plain_rest[0, :, 0].numpy(), [5, 22])
     assert np.abs(others).max() < 0.5 * np.abs(plain).max()

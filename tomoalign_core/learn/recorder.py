@@ -238,7 +238,7 @@ def sample_arrays(scan: SimulatedScan, estimate: Estimate) -> dict[str, np.ndarr
     movements = {"before": (0 * truth, 0 * roll), "after": (estimate.shift, found_roll), "true": (truth, roll)}
     angle = torch.from_numpy(scan.angle_rad)
     for name, (shift, turn) in movements.items():
-        stack = undo(batch.proj, shift, turn)
+        stack, _ = undo(batch.proj, shift, turn)
         row = stack[0, :, stack.shape[2] // 2].cpu()
         row = row - row[:, [0, -1]].mean(dim=1, keepdim=True)
         arrays[f"sinogram_{name}"] = row.numpy()

@@ -19,13 +19,17 @@ from tomoalign_core.learn.models.estimate import Estimate
 from tomoalign_core.learn.models.matching import (
     LAGS,
     LEVER_PX,
+    bell,
+    blurred,
     fuse,
     match_neighbours,
     match_profiles,
+    search_profiles,
     turned,
     undo,
     without_gauge,
 )
+from tomoalign_core.learn.models.reprojection import BLURS, match_reprojection
 
 STRIDE = 2  # of the encoder, px
 EDGE = 4  # outer columns whose median is the background, px
@@ -35,15 +39,34 @@ ROLL_SPREAD_PX = 0.35  # 1 degree of roll at LEVER_PX: what is expected before l
 
 
 class Features(NamedTuple):
-    """What the encoder sees: features (B, C, N, V', U'), levelled image (B, N, V', U'), row profiles (B, N, V)."""
+    """What the encoder sees.
+
+    x : features (B, C, N, V', U') at half the resolution.
+    image : (B, N, V', U'), the levelled image at half the resolution.
+    profile : (B, N, V), its mean along each row.
+    noise : (B, S), the noise of the image under the blur of each support.
+    """
 
     x: torch.Tensor
     image: torch.Tensor
     profile: torch.Tensor
+    noise: torch.Tensor
+
+
+class Matches(NamedTuple):
+    """What registered views say of each other, (dx, dy, roll x LEVER_PX) in px; zeros before they are registered.
+
+    bend, sure : (B, N, L, 3), against the neighbours. off : (B, N, S, 3), gain : (B, N, S), against all other views.
+    """
+
+    bend: torch.Tensor
+    sure: torch.Tensor
+    off: torch.Tensor
+    gain: torch.Tensor
 
 
 class Centroid(nn.Module):
-    """Encoder without biases → centroids, neighbours, profiles → gauge out → weighed together by a small head.
+    """Encoder without biases → centroids, rows, neighbours, reprojections → weighed together by a small head.
 
     With a bias, or a normalisation that takes a mean out, empty space would not stay exactly zero, and would pull
     every centroid to the middle of the frame.
@@ -52,6 +75,7 @@ class Centroid(nn.Module):
     def __init__(self, config: CentroidConfig) -> None:
         super().__init__()
         c, k, p = config.channels, config.maps + len(SUPPORTS), config.profiles
+        scales, lags = len(BLURS), len(LAGS)
         self.config = config
         self.first = nn.Conv3d(1, c, (1, 5, 5), bias=False)
         self.second = nn.Conv3d(c, c, (1, 3, 3), padding=(0, 1, 1), bias=False)
@@ -60,7 +84,7 @@ class Centroid(nn.Module):
         self.threshold = nn.Parameter(torch.full((config.maps,), 0.5))
         self.to_local = nn.Conv2d(1, len(LOCAL_BLURS), 7, padding=3, bias=False)
         self.to_profiles = nn.Conv1d(1, p, 9, bias=False)
-        features = c + k + 2 * k + p + 2 + 2 * 3 * len(LAGS) + 1
+        features = c + k + 2 * k + p + 2 + 6 * lags + 4 * scales + 1
         self.head = nn.Sequential(
             nn.Conv1d(features, config.head, 1),
             nn.GELU(),
@@ -69,55 +93,49 @@ class Centroid(nn.Module):
         )
         self.to_weights = nn.Conv1d(config.head, 2 * k + p, 1)
         self.to_rest = nn.Conv1d(config.head, 4, 1)
-        self.to_trust = nn.Conv1d(config.head, 3 + 2 * 3 * len(LAGS), 1)
+        self.to_trust = nn.Conv1d(config.head, 3 * (1 + scales + lags), 1)  # absolute, reprojections, lags; by axis
+        self.to_gain = nn.Conv1d(config.head, 3 * (scales + lags), 1)  # reprojections, lags; by axis
         self._start()
 
     def forward(self, proj: torch.Tensor, angle_rad: torch.Tensor) -> list[Estimate]:
         """Stacks (B, N, V, U) and angles (B, N) to one estimate a pass; each builds on the one before."""
         estimates: list[Estimate] = []
+        level = _levelled(proj)
         shift, roll = proj.new_zeros((*proj.shape[:2], 2)), proj.new_zeros(proj.shape[:2])
-        looked_at = proj
+        seen, inside = self.encode(level), None
         for number in range(self.config.passes):
             if number:
-                looked_at = undo(proj, shift, roll)
-            now = self.look(looked_at, angle_rad, registered=number > 0)
+                moved, inside = undo(level, shift, roll, blank=True)
+                seen = self.encode(moved, seen.noise)
+            now = self.look(seen, angle_rad, inside)
             assert now.roll_rad is not None
             # the residual movement was seen in the frame of the corrected view: turn it back
             estimates.append(Estimate(shift + turned(now.shift, roll), now.log_b, roll + now.roll_rad))
             shift, roll = estimates[-1].shift.detach(), (roll + now.roll_rad).detach()
         return estimates
 
-    def look(self, proj: torch.Tensor, angle_rad: torch.Tensor, *, registered: bool) -> Estimate:
-        """One pass: stacks (B, N, V, U) to shift, confidence and roll.
+    def look(self, seen: Features, angle_rad: torch.Tensor, inside: torch.Tensor | None) -> Estimate:
+        """One pass: features to shift, confidence and roll.
 
-        Neighbouring views can be matched once they are ``registered`` to a few px; before that, roll is 0.
+        ``inside`` (B, N, V, U) says which pixels of registered views were measured; None before they are registered,
+        when views cannot be matched with each other, and roll is 0.
         """
-        seen = self.encode(proj)
-        tracks, mass = self.tracks(seen)
-        rows = self.match_rows(seen.profile)
-        if registered:
-            local = self.to_local(seen.image.flatten(0, 1)[:, None]).unflatten(0, proj.shape[:2]).transpose(1, 2)
-            bend, sure = match_neighbours(local, angle_rad, STRIDE)
-        else:
-            bend = sure = proj.new_zeros((*proj.shape[:2], len(LAGS), 3))
-        across, down = self._gauge_free(tracks, angle_rad)
-        hidden = self._weigh(seen, mass, across, torch.cat([down, rows], -1), bend, sure, angle_rad, registered)
+        tracks, mass = self.tracks(seen, inside)
+        rows = self.match_rows(seen.profile, inside)
+        matches = self.match_views(seen, angle_rad, inside)
+        across, down = _gauge_free(tracks, angle_rad)
+        hidden = self._weigh(seen, mass, across, torch.cat([down, rows], -1), matches, angle_rad, inside is not None)
+        trust = self.to_trust(hidden).transpose(1, 2).unflatten(-1, (-1, 3)).clamp(-7, 7).exp()  # B, N, 1 + S + L, 3
+        gain = (0.2 * self.to_gain(hidden).transpose(1, 2).unflatten(-1, (-1, 3)).clamp(-7, 7)).exp()
+        off, bend = matches.off * gain[:, :, : len(BLURS)], matches.bend * gain[:, :, len(BLURS) :]
 
-        roll = proj.new_zeros(proj.shape[:2])
-        trust = self.to_trust(hidden).transpose(1, 2).clamp(-6, 6)
-        gain = (0.2 * trust[..., 3 + 3 * len(LAGS) :]).exp().unflatten(-1, (len(LAGS), 3))
-        sureness = trust[..., : 3 + 3 * len(LAGS)].exp()
-        bend_trust = sureness[..., 3:].unflatten(-1, (len(LAGS), 3))
-        if registered:
-            level = fuse(
-                proj.new_zeros((*proj.shape[:2], 1)), sureness[..., 2:3], (bend * gain)[..., 2:], bend_trust[..., 2:]
-            )[..., 0]
-            roll = level / LEVER_PX
-            # undo what the roll did to the centroids, in the frame of the detector's centre
-            center = tracks[..., -1, :]
-            tracks = turned(tracks, -roll[..., None])
-            across, down = self._gauge_free(tracks, angle_rad)
-            rows = rows - (roll * center[..., 0])[..., None]
+        roll = torch.zeros_like(angle_rad)
+        if inside is not None:
+            level = fuse(torch.zeros_like(off[:, :, 0, 2:]), off[..., 2:], bend[..., 2:], trust[..., 2:])
+            roll = level[..., 0] / LEVER_PX
+            # undo what the roll did to the centroids and rows, in the frame of the detector's centre
+            rows = rows - (roll * tracks[..., -1, 0])[..., None]
+            across, down = _gauge_free(turned(tracks, -roll[..., None]), angle_rad)
 
         k = tracks.shape[2]
         weights = self.to_weights(hidden).transpose(1, 2)
@@ -125,60 +143,73 @@ class Centroid(nn.Module):
         dx = (weights[..., :k].softmax(-1) * across).sum(-1)
         dy = (weights[..., k:].softmax(-1) * torch.cat([down, rows], -1)).sum(-1)
         shift = torch.stack([dx, dy], -1) + rest[..., :2]
-        if registered:
-            shift = fuse(shift, sureness[..., :2], (bend * gain)[..., :2], bend_trust[..., :2])
+        if inside is not None:
+            shift = fuse(shift, off[..., :2], bend[..., :2], trust[..., :2])
         return Estimate(shift, rest[..., 2:].clamp(-7, 4), roll)
 
-    def encode(self, proj: torch.Tensor) -> Features:
+    def encode(self, proj: torch.Tensor, noise: torch.Tensor | None = None) -> Features:
         """Features at half the resolution; exactly zero where a view shows nothing but its background.
 
-        The background of a view, the median of its outer columns, is taken out; the stack is divided by its standard
-        deviation. Neither changes when content moves through empty space.
+        ``noise`` is given for stacks with blank borders, whose own noise cannot be seen any more.
         """
-        edges = torch.cat([proj[..., :EDGE], proj[..., -EDGE:]], -1).flatten(2)
-        x = proj - edges.median(-1).values[..., None, None]
-        x = x / x.square().mean(dim=(1, 2, 3), keepdim=True).add(1e-20).sqrt()
+        x = _levelled(proj)
         image = F.avg_pool2d(x, STRIDE, ceil_mode=True)
         profile = x.mean(3)
+        noise = _noise(image) if noise is None else noise
         x = F.pad(x[:, None], (2, 2, 2, 2, 0, 0), mode="replicate").to(memory_format=torch.channels_last_3d)
         x = F.silu(F.conv3d(x, self.first.weight, stride=(1, STRIDE, STRIDE)))
         x = F.silu(self.second(x)) + x
-        return Features(F.silu(self.third(x)) + x, image, profile)
+        return Features(F.silu(self.third(x)) + x, image, profile, noise)
 
-    def tracks(self, seen: Features) -> tuple[torch.Tensor, torch.Tensor]:
+    def tracks(self, seen: Features, inside: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Centroids (B, N, K, 2) in px from the frame's centre, and masses (B, N, K), of all maps.
 
         Three kinds of maps: features above a threshold; the image itself behind a gate that features open; the image
-        where it, blurred, stands out of the noise.
+        where it, blurred, stands out of the noise. Of registered views only the rows that all show are taken.
         """
         level = self.threshold.abs().view(1, -1, 1, 1, 1)
         above = F.relu(self.to_maps(seen.x) - level)
         half = above.shape[1] // 2
-        maps = torch.cat(
-            [above[:, :half], torch.tanh(above[:, half:]) * F.relu(seen.image)[:, None], _supports(seen.image)], 1
-        )
+        gated = torch.tanh(above[:, half:]) * F.relu(seen.image)[:, None]
+        maps = torch.cat([above[:, :half], gated, _supports(seen.image, seen.noise)], 1)
+        if inside is not None:
+            maps = maps * _common(inside, 2, STRIDE)[:, None, None, :, None]
         along_u, along_v = maps.sum(dim=3), maps.sum(dim=4)  # B, K, N, U' and V'
         mass = along_u.sum(-1)
         u = (torch.arange(maps.shape[4], device=maps.device) - (maps.shape[4] - 1) / 2) * STRIDE
         v = (torch.arange(maps.shape[3], device=maps.device) - (maps.shape[3] - 1) / 2) * STRIDE
         # features are positive, so that their centroid is in the frame however faint they are; the image is not
-        least = torch.full_like(mass[:1, :, :1], 1.0)
+        least = torch.ones_like(mass[:1, :, :1])
         least[:, : above.shape[1]] = 1e-9
         center = torch.stack([(along_u * u).sum(-1), (along_v * v).sum(-1)], -1) / mass.clamp(min=least)[..., None]
         return center.transpose(1, 2), mass.transpose(1, 2) / (maps.shape[3] * maps.shape[4])
 
-    def match_rows(self, profile: torch.Tensor) -> torch.Tensor:
+    def match_rows(self, profile: torch.Tensor, inside: torch.Tensor | None = None) -> torch.Tensor:
         """Vertical shifts (B, N, P) in px by P filtered row profiles; ``profile`` is (B, N, V)."""
         b, n, rows = profile.shape
         padded = F.pad(profile.reshape(b * n, 1, rows), (4, 4), mode="replicate")
         filtered = self.to_profiles(padded).view(b, n, -1, rows)
         filtered = filtered - filtered.mean(-1, keepdim=True)
         filtered = filtered / filtered.square().mean(dim=(1, 3), keepdim=True).add(1e-12).sqrt()
-        return match_profiles(filtered, STRIDE * self.config.search_rows)
+        if inside is not None:
+            return match_profiles(filtered, torch.zeros_like(filtered[..., 0]), _common(inside, 2, 1))
+        reach = min(STRIDE * self.config.search_rows, rows // 4)
+        weight = torch.zeros_like(profile[:, 0])
+        weight[:, reach : rows - reach] = 1
+        return match_profiles(filtered, search_profiles(filtered, reach), weight)
 
-    def _gauge_free(self, tracks: torch.Tensor, angle_rad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        across = without_gauge(tracks[..., 0], angle_rad, axis="dx")
-        return across, without_gauge(tracks[..., 1], angle_rad, axis="dy")
+    def match_views(self, seen: Features, angle_rad: torch.Tensor, inside: torch.Tensor | None) -> Matches:
+        """Each registered view against its neighbours, and against its reprojection from all others."""
+        b, n = angle_rad.shape
+        if inside is None:
+            zero = angle_rad.new_zeros(b, n, len(LAGS), 3)
+            off = angle_rad.new_zeros(b, n, len(BLURS), 3)
+            return Matches(zero, zero, off, off[..., 0])
+        local = self.to_local(seen.image.flatten(0, 1)[:, None]).unflatten(0, (b, n)).transpose(1, 2)
+        common = _common(inside, 2, STRIDE)[:, :, None] * _common(inside, 3, STRIDE)[:, None]
+        bend, sure = match_neighbours(local, angle_rad, STRIDE, common)
+        whole = F.avg_pool2d(inside.to(seen.image), STRIDE, ceil_mode=True) == 1
+        return Matches(bend, sure, *match_reprojection(seen.image, angle_rad, STRIDE, whole))
 
     def _weigh(
         self,
@@ -186,8 +217,7 @@ class Centroid(nn.Module):
         mass: torch.Tensor,
         across: torch.Tensor,
         down: torch.Tensor,
-        bend: torch.Tensor,
-        sure: torch.Tensor,
+        matches: Matches,
         angle_rad: torch.Tensor,
         registered: bool,
     ) -> torch.Tensor:
@@ -198,8 +228,10 @@ class Centroid(nn.Module):
             mass.clamp(min=1e-4).log(),
             torch.asinh(torch.cat(spread, -1)),
             torch.stack([angle_rad.cos(), angle_rad.sin()], -1),
-            torch.asinh(bend).flatten(2),
-            sure.flatten(2),
+            torch.asinh(matches.bend).flatten(2),
+            matches.sure.flatten(2),
+            torch.asinh(matches.off).flatten(2),
+            matches.gain,
             torch.full_like(angle_rad, float(registered))[..., None],
         ]
         return self.head(torch.cat(parts, -1).transpose(1, 2))
@@ -213,33 +245,66 @@ class Centroid(nn.Module):
             nn.init.normal_(layer.weight, std=fan_in**-0.5)
         nn.init.normal_(self.to_profiles.weight, std=0.3)
         for kernel, blur in zip(self.to_local.weight, LOCAL_BLURS, strict=True):
-            bell = _bell(3, blur)
-            kernel.copy_((bell[:, None] * bell * blur)[None])
+            kernel.copy_((bell(3, blur)[:, None] * bell(3, blur) * blur)[None])
         weights = torch.full((self.to_weights.out_channels,), -4.0)
         weights[k : k + len(SUPPORTS)] = 1.0
         weights[2 * k + len(SUPPORTS) :] = 1.0
-        trust = torch.zeros(self.to_trust.out_channels)
-        trust[2] = -2 * math.log(ROLL_SPREAD_PX / 0.2)
+        trust = torch.zeros(1 + len(BLURS) + len(LAGS), 3)
+        trust[0, 2] = -2 * math.log(ROLL_SPREAD_PX / 0.2)
+        trust[1:] = 1.4  # matches are about half as far off as centroids
+        gain = torch.full((self.to_gain.out_channels,), -0.5)
         rest = torch.tensor([0.0, 0.0, -1.0, -1.0])
-        for head, bias in ((self.to_weights, weights), (self.to_trust, trust), (self.to_rest, rest)):
+        starts = (
+            (self.to_weights, weights),
+            (self.to_trust, trust.flatten()),
+            (self.to_gain, gain),
+            (self.to_rest, rest),
+        )
+        for head, bias in starts:
             nn.init.zeros_(head.weight)
             head.bias = nn.Parameter(bias)
 
 
-def _bell(reach: int, width: float) -> torch.Tensor:
-    bell = (-(torch.arange(-reach, reach + 1) / width).square() / 2).exp()
-    return bell / bell.sum()
+def _levelled(proj: torch.Tensor) -> torch.Tensor:
+    """A stack less each view's background, the median of its outer columns, over the stack's standard deviation.
+
+    Neither changes when content moves through empty space.
+    """
+    edges = torch.cat([proj[..., :EDGE], proj[..., -EDGE:]], -1).flatten(2)
+    x = proj - edges.median(-1).values[..., None, None]
+    return x / x.square().mean(dim=(1, 2, 3), keepdim=True).add(1e-20).sqrt()
 
 
-def _supports(image: torch.Tensor) -> torch.Tensor:
-    """The image (B, N, V', U') where it, blurred, stands out of the noise of its outer columns: (B, S, N, V', U')."""
-    flat = image.flatten(0, 1)[:, None]
-    kept = []
-    for blur, sigmas in SUPPORTS:
-        bell = _bell(6, blur).to(image)
-        smooth = F.conv2d(F.pad(flat, (6, 6, 6, 6), mode="replicate"), bell.view(1, 1, 1, -1))
-        smooth = F.conv2d(smooth, bell.view(1, 1, -1, 1)).view_as(image)
+def _gauge_free(tracks: torch.Tensor, angle_rad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Tracks (B, N, K, 2) less the object's own turning; in u the axis' distance from the middle stays in.
+
+    So a corrected stack turns about the middle column, as its reprojection must.
+    """
+    across, axis = without_gauge(tracks[..., 0], angle_rad, axis="dx")
+    return across + axis, without_gauge(tracks[..., 1], angle_rad, axis="dy")[0]
+
+
+def _common(inside: torch.Tensor, axis: int, stride: int) -> torch.Tensor:
+    """Weights (B, length) of the rows (axis 2) or columns (axis 3): 1 where all views show them, 0 where 85 % do."""
+    shown = inside.any(dim=5 - axis).float().mean(dim=1)
+    weight = ((shown - 0.85) / 0.15).clamp(0, 1)
+    return F.avg_pool1d(weight[:, None], stride, ceil_mode=True)[:, 0]
+
+
+def _noise(image: torch.Tensor) -> torch.Tensor:
+    """The noise (B, S) under the blur of each support: the median over the views of that of their outer columns."""
+    found = []
+    for blur, _ in SUPPORTS:
+        smooth = blurred(image, blur)
         edge = torch.cat([smooth[..., :3], smooth[..., -3:]], -1)
-        noise = edge.square().mean(dim=(2, 3), keepdim=True).sqrt().median(dim=1, keepdim=True).values + 0.01
-        kept.append(((smooth / noise - sigmas) / 2).clamp(0, 1) * image)
+        found.append(edge.square().mean(dim=(2, 3)).sqrt().median(dim=1).values + 0.01)
+    return torch.stack(found, 1)
+
+
+def _supports(image: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    """The image (B, N, V', U') where it, blurred, stands out of the noise (B, S): (B, S, N, V', U')."""
+    kept = []
+    for number, (blur, sigmas) in enumerate(SUPPORTS):
+        height = blurred(image, blur) / noise[:, number, None, None, None]
+        kept.append(((height - sigmas) / 2).clamp(0, 1) * image)
     return torch.stack(kept, 1)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from tomoalign_core.geometry import gauge_projector
 from tomoalign_core.simulate.resample import sample
 
 LAGS = (1, 2, 3)  # views to either side that a view is matched with
@@ -16,26 +15,37 @@ LEVER_PX = 20.0  # roll is counted in px at this distance from the centre, so th
 BEND_LIMIT_PX = 4.0  # beyond, a match of neighbours has lost its way
 
 
-def without_gauge(tracks: torch.Tensor, angle_rad: torch.Tensor, *, axis: str, rounds: int = 3) -> torch.Tensor:
+def without_gauge(
+    tracks: torch.Tensor, angle_rad: torch.Tensor, *, axis: str, rounds: int = 3
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Take a reweighted least-squares fit of the gauge functions out of tracks (B, N, K).
 
     Views far off the fit count less in the next round (weights 1 / (1 + |r| / s), s the median of |r|): a plain fit
-    is pulled by its worst views. The weights carry no gradient.
+    is pulled by its worst views. The weights carry no gradient. A ridge of 1e-6 keeps narrow wedges solvable.
+
+    Returns
+    -------
+    rest : (B, N, K), and the fit's constant (B, 1, K): in u, where the rotation axis stands.
     """
-    q = gauge_projector(angle_rad, axis=axis)  # B, N, g
-    rest = tracks - q @ (q.mT @ tracks)
-    ridge = 1e-6 * torch.eye(q.shape[-1], device=q.device)
-    for _ in range(rounds - 1):
+    one = torch.ones_like(angle_rad)
+    basis = torch.stack([one, angle_rad.cos(), angle_rad.sin()], -1) if axis == "dx" else one[..., None]
+    basis = basis[:, None]  # B, 1, N, g
+    values = tracks.transpose(1, 2)[..., None]  # B, K, N, 1
+    ridge = 1e-6 * tracks.shape[1] * torch.eye(basis.shape[-1], device=tracks.device, dtype=tracks.dtype)
+    weight = torch.ones_like(values)
+    for _ in range(rounds):
+        weighted = (weight * basis).mT
+        fit = torch.linalg.solve(weighted @ basis + ridge, weighted @ values)
+        rest = values - basis @ fit
         with torch.no_grad():
             size = rest.abs()
-            weight = 1 / (1 + size / (size.median(dim=1, keepdim=True).values + 1e-3))
-        wq = weight.transpose(1, 2)[..., None] * q[:, None]  # B, K, N, g
-        fit = torch.linalg.solve(wq.mT @ q[:, None] + ridge, wq.mT @ tracks.transpose(1, 2)[..., None])
-        rest = tracks - (q[:, None] @ fit)[..., 0].transpose(1, 2)
-    return rest
+            weight = 1 / (1 + size / (size.median(dim=2, keepdim=True).values + 1e-3))
+    return rest[..., 0].transpose(1, 2), fit[..., 0, :].transpose(1, 2)
 
 
-def match_neighbours(image: torch.Tensor, angle_rad: torch.Tensor, px: float) -> tuple[torch.Tensor, torch.Tensor]:
+def match_neighbours(
+    image: torch.Tensor, angle_rad: torch.Tensor, px: float, weight: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """How far each view stands off the mean of the two views at ± lag, by one Gauss-Newton step.
 
     The mean of two views to either side is a template free, to first order, of the object's own turning; what is left
@@ -46,6 +56,7 @@ def match_neighbours(image: torch.Tensor, angle_rad: torch.Tensor, px: float) ->
     ----------
     image : (B, Q, N, V, U) linear features.
     px : size of a feature pixel in detector px.
+    weight : (B, V, U), the pixels that count: those that all views show.
 
     Returns
     -------
@@ -59,7 +70,8 @@ def match_neighbours(image: torch.Tensor, angle_rad: torch.Tensor, px: float) ->
     u = (torch.arange(cols, device=g.device) - (cols - 1) / 2) * px
     v = ((torch.arange(rows, device=g.device) - (rows - 1) / 2) * px)[:, None]
     turn = (u * gv - v * gu) / LEVER_PX
-    parts = torch.stack([gu, gv, turn, g, u * gu], 1).reshape(b, 5 * n, -1)
+    parts = torch.stack([gu, gv, turn, g, u * gu], 1) * weight[:, None, None, None]
+    parts = parts.reshape(b, 5 * n, -1)
     scale = parts[:, : 2 * n].square().mean(dim=(1, 2), keepdim=True) * parts.shape[-1] + 1e-12
     gram = (parts @ parts.mT / scale).view(b, 5, n, 5, n)
 
@@ -93,38 +105,41 @@ def match_neighbours(image: torch.Tensor, angle_rad: torch.Tensor, px: float) ->
     return torch.stack(bends, 2), torch.stack(sures, 2)
 
 
-def fuse(absolute: torch.Tensor, trust: torch.Tensor, bend: torch.Tensor, bend_trust: torch.Tensor) -> torch.Tensor:
-    """Weigh absolute estimates and bends together by least squares.
+def fuse(absolute: torch.Tensor, off: torch.Tensor, bend: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:
+    """Weigh absolute estimates, reprojections and bends together by least squares.
 
-    Minimises ``Σ trust (x - absolute)² + Σ bend_trust (H x - bend)²`` where H x is x less its mean at ± lag: neighbours
-    know the fast part of a movement well, centroids its slow part.
+    Minimises ``Σ t₀ (x - absolute)² + Σ t₁ (x - off)² + Σ t₂ (H x - bend)²`` where H x is x less its mean at ± lag:
+    neighbours know the fast part of a movement well, centroids and reprojections its slow part.
 
     Parameters
     ----------
-    absolute, trust : (B, N, A).
-    bend, bend_trust : (B, N, L, A).
+    absolute : (B, N, A).
+    off : (B, N, S, A).
+    bend : (B, N, L, A).
+    trust : (B, N, 1 + S + L, A), inverse variances up to a common factor, in this order.
     """
+    scales = off.shape[2]
+    direct = torch.cat([absolute[:, :, None], off], 2)
+    by_direct, by_bend = trust[:, :, : 1 + scales], trust[:, :, 1 + scales :]
     n = absolute.shape[1]
-    normal = torch.diag_embed(trust.transpose(1, 2))  # B, A, N, N
-    right = (trust * absolute).transpose(1, 2)
+    normal = torch.diag_embed(by_direct.sum(2).transpose(1, 2))  # B, A, N, N
+    right = (by_direct * direct).sum(2).transpose(1, 2)
     for number, lag in enumerate(LAGS):
         if n <= 2 * lag:
             continue
         i = torch.arange(n - 2 * lag, device=absolute.device)
         h = absolute.new_zeros(n - 2 * lag, n)
         h[i, i + lag], h[i, i], h[i, i + 2 * lag] = 1.0, -0.5, -0.5
-        weight = bend_trust[:, lag:-lag, number].transpose(1, 2)  # B, A, m
+        weight = by_bend[:, lag:-lag, number].transpose(1, 2)  # B, A, m
         normal = normal + (h.T * weight[..., None, :]) @ h
         right = right + (weight * bend[:, lag:-lag, number].transpose(1, 2)) @ h
     return torch.linalg.solve(normal, right[..., None])[..., 0].transpose(1, 2)
 
 
-def match_profiles(profile: torch.Tensor, reach: int) -> torch.Tensor:
-    """Vertical shifts (B, N, P) in px of profiles (B, N, P, V) against their mean, up to ``reach`` px.
+def search_profiles(profile: torch.Tensor, reach: int) -> torch.Tensor:
+    """Whole-px vertical shifts (B, N, P) of profiles (B, N, P, V) against their mean, by normalised correlation.
 
-    What a detector row sees of a rigid object does not change with the angle; only rows that both show are compared,
-    so an object that leaves the view does no harm. Whole px by normalised correlation, then Gauss-Newton steps against
-    the mean of the profiles as registered so far.
+    Only rows that all views show within ``reach`` px are compared, so an object that leaves the view does no harm.
     """
     rows = profile.shape[-1]
     reach = min(reach, rows // 4)
@@ -134,17 +149,29 @@ def match_profiles(profile: torch.Tensor, reach: int) -> torch.Tensor:
         windows = profile.unfold(-1, length, 1)  # B, N, P, lags, length
         windows = windows - windows.mean(-1, keepdim=True)
         size = windows.square().sum(-1).add(1e-6).sqrt()
-        shift = profile.new_zeros(profile.shape[:3])
+        shift = torch.zeros(profile.shape[:3], device=profile.device, dtype=profile.dtype)
         for _ in range(2):
             template = _read(profile, shift, reach, length).mean(dim=1, keepdim=True)
             score = (windows * (template - template.mean(-1, keepdim=True))[..., None, :]).sum(-1) / size
             shift = lags[score.argmax(-1)].to(profile)
             shift = shift - shift.median(dim=1, keepdim=True).values
+    return shift
+
+
+def match_profiles(profile: torch.Tensor, start: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Vertical shifts (B, N, P) in px of profiles (B, N, P, V) against their mean, by Gauss-Newton from ``start``.
+
+    What a detector row sees of a rigid object does not change with the angle. The mean is that of the profiles as
+    registered so far; ``weight`` (B, V) says which rows count.
+    """
+    rows = profile.shape[-1]
+    shift = start
+    weight = weight[:, None, None]
     for _ in range(4):
-        moved = _read(profile, shift, reach, length)
+        moved = _read(profile, shift, 0, rows)
         template = moved.mean(dim=1, keepdim=True)
-        slope = torch.gradient(template, dim=-1)[0]
-        step = (slope * (template - moved)).sum(-1) / (slope.square().sum(-1) + 1e-3 * length)
+        slope = torch.gradient(template, dim=-1)[0] * weight
+        step = (slope * (template - moved)).sum(-1) / ((slope * slope).sum(-1) + 1e-3 * rows)
         shift = shift + step.clamp(-2, 2)
         shift = shift - shift.mean(dim=1, keepdim=True)
     return shift
@@ -159,14 +186,37 @@ def _read(profile: torch.Tensor, shift: torch.Tensor, start: int, length: int) -
 
 
 @torch.no_grad()
-def undo(proj: torch.Tensor, shift: torch.Tensor, roll_rad: torch.Tensor) -> torch.Tensor:
-    """Put the content of stacks (B, N, V, U) back: what was turned by the roll, then shifted; cubic, edges repeated."""
+def undo(
+    proj: torch.Tensor, shift: torch.Tensor, roll_rad: torch.Tensor, *, blank: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Put the content of stacks (B, N, V, U) back: what was turned by the roll, then shifted; by cubic convolution.
+
+    Returns the stacks, outside the detector the nearest edge value or, with ``blank``, zero, and what lies inside.
+    """
     rows, cols = proj.shape[2:]
     u = torch.arange(cols, device=proj.device) - (cols - 1) / 2
     v = torch.arange(rows, device=proj.device) - (rows - 1) / 2
     at = turned(torch.stack(torch.meshgrid(u, v, indexing="xy"), -1), roll_rad.reshape(-1, 1, 1))
     at = at + shift.reshape(-1, 1, 1, 2)
-    return sample(proj.flatten(0, 1), at[..., 0] + (cols - 1) / 2, at[..., 1] + (rows - 1) / 2).view(proj.shape)
+    inside = ((at[..., 0].abs() <= cols / 2) & (at[..., 1].abs() <= rows / 2)).view(proj.shape)
+    moved = sample(proj.flatten(0, 1), at[..., 0] + (cols - 1) / 2, at[..., 1] + (rows - 1) / 2).view(proj.shape)
+    return (moved * inside if blank else moved), inside
+
+
+def bell(reach: int, width: float) -> torch.Tensor:
+    """A Gaussian of that width at -reach … reach, its sum 1."""
+    values = (-(torch.arange(-reach, reach + 1) / width).square() / 2).exp()
+    return values / values.sum()
+
+
+def blurred(image: torch.Tensor, width: float) -> torch.Tensor:
+    """Views (B, N, V, U) under a Gaussian of that width in pixels; edges repeat."""
+    if width == 0:
+        return image
+    reach = round(3 * width)
+    kernel = bell(reach, width).to(image)
+    flat = F.pad(image.flatten(0, 1)[:, None], (reach,) * 4, mode="replicate")
+    return F.conv2d(F.conv2d(flat, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1)).view_as(image)
 
 
 def turned(points: torch.Tensor, roll_rad: torch.Tensor) -> torch.Tensor:
