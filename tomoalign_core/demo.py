@@ -8,10 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
-import torch
 
 from tomoalign_core.align import METHODS, find_shifts, undo_shifts
-from tomoalign_core.align.axis import rotation_axis
 from tomoalign_core.config import (
     MisalignConfig,
     NoiseConfig,
@@ -37,7 +35,7 @@ from tomoalign_core.show.curves import Course, Look, error_curve
 from tomoalign_core.show.figures import SINOGRAM, SLICE, pictures, shifts_over_angle
 from tomoalign_core.show.report import Section, write_report
 from tomoalign_core.simulate import SimulatedScan, simulate
-from tomoalign_core.simulate.project import fbp
+from tomoalign_core.simulate.slices import find_axis, sinogram_of, slice_of
 
 SCAN = ScanConfig(n_views=60, n_rows=64, n_cols=80)
 STAGE = MisalignConfig(dx_sigma_px=4, dy_sigma_px=1, roll_sigma_deg=0.5)
@@ -157,11 +155,9 @@ def _write(path: Path, scan: SimulatedScan, run: Run, rows: list[Row], aligned: 
 
 
 def _slice(stack: np.ndarray, scan: SimulatedScan) -> np.ndarray:
-    """The middle slice, reconstructed about the axis that suits the stack best."""
-    axis = rotation_axis(stack, scan.angle_rad)
-    row = torch.from_numpy(stack[:, stack.shape[1] // 2, None].copy())
-    row = row - row[..., [0, -1]].mean(-1, keepdim=True)
-    return fbp(row, torch.from_numpy(scan.angle_rad), axis_px=axis)[0].numpy()
+    """The middle slice, reconstructed about the axis of the stack."""
+    axis = find_axis(stack, scan.angle_rad)
+    return slice_of(sinogram_of(stack, stack.shape[1] // 2), scan.angle_rad, axis_px=axis)
 
 
 def _training_curve(run: Run) -> go.Figure:

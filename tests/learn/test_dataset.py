@@ -89,13 +89,14 @@ def test_fixed_set_is_gone_through_when_the_batch_does_not_divide_it():
 
 def test_batch_holds_the_angles_and_true_movements_of_its_stacks():
     batch = training_batch(ENDLESS, 4, 3)
-    assert [tuple(t.shape) for t in batch] == [(3, 5, 12, 16), (3, 5), (3, 5, 2), (3, 5)]
+    assert [tuple(t.shape) for t in batch] == [(3, 5, 12, 16), (3, 5), (3, 5, 2), (3, 5), (3, 5, 12, 16)]
     assert {t.dtype for t in batch} == {torch.float32}
     for i in range(3):
         scan = training_stack(ENDLESS, 12 + i)
         np.testing.assert_allclose(batch.angle_rad[i], scan.angle_rad, rtol=1e-6)
         np.testing.assert_allclose(batch.shift[i], shifts_of(scan), rtol=1e-6)
         np.testing.assert_allclose(batch.roll_rad[i], np.deg2rad(scan.shifts.roll_deg), rtol=1e-6)
+        assert torch.equal(batch.clean[i], scan.clean)
 
 
 def test_stacks_of_a_batch_share_a_shape_that_changes_between_batches():

@@ -21,7 +21,8 @@ WAVE = torch.cos(2 * ANGLE)  # at right angles to the gauge on a full turn
 
 def batch() -> Batch:
     shift = torch.randn(2, N, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3
-    return Batch(torch.zeros(2, N, 4, 4, dtype=torch.float64), ANGLE, shift, torch.zeros_like(ANGLE))
+    stacks = torch.zeros(2, N, 4, 4, dtype=torch.float64)
+    return Batch(stacks, ANGLE, shift, torch.zeros_like(ANGLE), stacks)
 
 
 def off_by(error_dx: torch.Tensor, error_dy: torch.Tensor, log_b: float | None = 0.0) -> Estimate:
@@ -82,7 +83,8 @@ def test_reported_errors_are_those_of_the_metrics():
     truth, found = rng.normal(0, 3, (2, 40, 2))
     shifts = [Shifts.from_arrays(angle_rad=angle, dx_px=s[:, 0], dy_px=s[:, 1]) for s in (found, truth)]
     theta = torch.from_numpy(angle)[None]
-    one = Batch(torch.zeros(1, 40, 2, 2), theta, torch.from_numpy(truth)[None], torch.zeros_like(theta))
+    stacks = torch.zeros(1, 40, 2, 2)
+    one = Batch(stacks, theta, torch.from_numpy(truth)[None], torch.zeros_like(theta), stacks)
     errors = errors_of(Estimate(torch.from_numpy(found)[None], None), one)
     score = score_shifts(*shifts)
     assert errors["rmse_dx_px"] == pytest.approx(score.dx_rmse_px)
@@ -97,3 +99,20 @@ def test_each_stack_of_a_batch_has_its_gauge_removed_for_itself():
     dx = torch.stack([3 * angle[0].cos(), 7 - 2 * angle[1].sin()])
     rest = without_gauge(torch.stack([dx, torch.ones_like(dx)], -1), angle)
     assert float(rest.abs().max()) < 1e-9
+
+
+def test_noise_left_in_the_clean_views_is_a_share_of_the_noise_that_was_there():
+    """All of it left costs half a unit of loss, a tenth of its power a twentieth."""
+    generator = torch.Generator().manual_seed(0)
+    clean = torch.rand(1, 5, 8, 8, generator=generator)
+    noise = torch.randn(1, 5, 8, 8, generator=generator)
+    zero = torch.zeros(1, 5, 2)
+    stack = Batch(clean + noise, torch.linspace(0, 3, 5)[None], zero, zero[..., 0], clean)
+    half = torch.nn.functional.avg_pool2d(torch.cat([clean, noise]), 2)
+
+    def loss(left: float) -> float:
+        estimate = Estimate(zero, zero, clean=half[:1] + left * half[1:])
+        return float(loss_of("laplace", [estimate], stack))
+
+    assert loss(1.0) - loss(0.0) == pytest.approx(0.5, rel=1e-2)
+    assert loss(0.1**0.5) - loss(0.0) == pytest.approx(0.05, rel=1e-2)

@@ -223,7 +223,8 @@ def test_every_weight_learns():
     """No parameter is cut off from the loss."""
     model = network(0)
     estimates = model(content(8), torch.from_numpy(angles(8)).float()[None])
-    sum((e.shift.square().sum() + e.log_b.square().sum()) for e in estimates).backward()
+    loss = sum((e.shift.square().sum() + e.log_b.square().sum()) for e in estimates)
+    (loss + estimates[0].clean.square().sum()).backward()
     dead = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert dead == []
 
@@ -272,7 +273,7 @@ def test_neighbours_tell_how_far_one_view_stands_off(lag_number: int, axis: int)
     move = [0.0, 0.0, 0.0]
     move[axis] = 0.4 / (20.0 if axis == 2 else 1.0)
     stack = torch.stack([image(*move) if i == 6 else image(0, 0, 0) for i in range(13)])
-    bend, sure = match_neighbours(stack[None, None], torch.zeros(1, 13), 1.0, torch.ones(1, 40, 50))
+    bend, sure = match_neighbours(stack[None, None], stack[None, None], torch.zeros(1, 13), 1.0, torch.ones(1, 40, 50))
     lag = lag_number + 1
     assert float(bend[0, 6, lag_number, axis]) == pytest.approx(0.4, abs=0.06)
     for other in (6 - lag, 6 + lag):
@@ -298,7 +299,7 @@ def test_fusing_agrees_with_least_squares():
             rows.append(np.sqrt(weights[i, number]) * row[None])
             right.append(np.sqrt(weights[i, number]) * bends[i, number, None])
     expected = np.linalg.lstsq(np.concatenate(rows), np.concatenate(right), rcond=None)[0]
-    found = fuse(*(torch.from_numpy(a)[None, ..., None] for a in (absolute, off, bends, trust)))
+    found = fuse(*(torch.from_numpy(a)[None, ..., None] for a in (absolute, off[:, None], bends, trust)))
     np.testing.assert_allclose(found[0, :, 0], expected)
 
 

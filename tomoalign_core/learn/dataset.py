@@ -15,12 +15,17 @@ TRAIN, VALIDATION, SHAPE, ORDER = range(4)
 
 
 class Batch(NamedTuple):
-    """Stacks (B, N, V, U), angles (B, N) in radians, true shifts (B, N, 2) in px and rolls (B, N) in radians."""
+    """What a step learns from.
+
+    proj, clean : (B, N, V, U), stacks with and without their noise. angle_rad : (B, N).
+    shift : (B, N, 2), true dx and dy, px. roll_rad : (B, N), true roll.
+    """
 
     proj: torch.Tensor
     angle_rad: torch.Tensor
     shift: torch.Tensor
     roll_rad: torch.Tensor
+    clean: torch.Tensor
 
 
 def training_batch(config: DatasetConfig, step: int, size: int, device: torch.device | str = "cpu") -> Batch:
@@ -79,6 +84,7 @@ def collate(scans: list[SimulatedScan]) -> Batch:
         torch.from_numpy(np.stack([s.angle_rad for s in scans])).to(proj),
         torch.from_numpy(np.stack(truth)).to(proj),
         torch.from_numpy(np.deg2rad(np.stack([s.shifts.roll_deg for s in scans]))).to(proj),
+        torch.stack([s.clean for s in scans]),
     )
 
 

@@ -24,7 +24,7 @@ def loss_of(name: str, estimates: list[Estimate], batch: Batch) -> torch.Tensor:
     """The loss of a batch, summed over the passes of the network.
 
     ``laplace``: |e| / b + log b, the likelihood of the predicted confidence, plus a little smooth-L1 and a little of
-    the roll's error where the network gives a roll;
+    the errors of roll and of the noise-free views, where the network gives them;
     ``smooth-l1`` and ``mse``: of the gauge-removed error e; ``raw-mse``: of the raw error, as the notebook.
     """
     total = batch.proj.new_zeros(())
@@ -39,6 +39,7 @@ def loss_of(name: str, estimates: list[Estimate], batch: Batch) -> torch.Tensor:
             assert estimate.log_b is not None
             likelihood = (error.abs() * (-estimate.log_b).exp() + estimate.log_b).mean()
             total = total + likelihood + 0.1 * smooth + 0.2 * _roll_error(estimate, batch).abs().mean()
+            total = total + 0.5 * _noise_left(estimate, batch)
         else:
             total = total + (smooth if name == "smooth-l1" else error.square().mean())
     return total
@@ -50,6 +51,15 @@ def _roll_error(estimate: Estimate, batch: Batch) -> torch.Tensor:
         return torch.zeros_like(batch.roll_rad)
     error = torch.rad2deg(estimate.roll_rad - batch.roll_rad)
     return error - error.mean(dim=1, keepdim=True)
+
+
+def _noise_left(estimate: Estimate, batch: Batch) -> torch.Tensor:
+    """The part of the noise's power that is left in the noise-free views; zero from a network that gives none."""
+    if estimate.clean is None:
+        return batch.proj.new_zeros(())
+    noisy, clean = (F.avg_pool2d(stack, 2, ceil_mode=True) for stack in (batch.proj, batch.clean))
+    there = (noisy - clean).square().mean(dim=(1, 2, 3)) + 1e-4 * clean.square().mean(dim=(1, 2, 3))
+    return ((estimate.clean - clean).square().mean(dim=(1, 2, 3)) / there).mean()
 
 
 def errors_of(estimate: Estimate, batch: Batch) -> dict[str, float]:

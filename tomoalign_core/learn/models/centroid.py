@@ -42,13 +42,14 @@ class Features(NamedTuple):
     """What the encoder sees.
 
     x : features (B, C, N, V', U') at half the resolution.
-    image : (B, N, V', U'), the levelled image at half the resolution.
+    image, clean : (B, N, V', U'), the levelled image at half the resolution, as it is and without its noise.
     profile : (B, N, V), its mean along each row.
     noise : (B, S), the noise of the image under the blur of each support.
     """
 
     x: torch.Tensor
     image: torch.Tensor
+    clean: torch.Tensor
     profile: torch.Tensor
     noise: torch.Tensor
 
@@ -80,6 +81,7 @@ class Centroid(nn.Module):
         self.first = nn.Conv3d(1, c, (1, 5, 5), bias=False)
         self.second = nn.Conv3d(c, c, (1, 3, 3), padding=(0, 1, 1), bias=False)
         self.third = nn.Conv3d(c, c, (1, 3, 3), padding=(0, 1, 1), bias=False)
+        self.to_clean = nn.Conv3d(c, 1, 1, bias=False)
         self.to_maps = nn.Conv3d(c, config.maps, 1, bias=False)
         self.threshold = nn.Parameter(torch.full((config.maps,), 0.5))
         self.to_local = nn.Conv2d(1, len(LOCAL_BLURS), 7, padding=3, bias=False)
@@ -100,7 +102,8 @@ class Centroid(nn.Module):
     def forward(self, proj: torch.Tensor, angle_rad: torch.Tensor) -> list[Estimate]:
         """Stacks (B, N, V, U) and angles (B, N) to one estimate a pass; each builds on the one before."""
         estimates: list[Estimate] = []
-        level = _levelled(proj)
+        background, scale = _level(proj)
+        level = (proj - background) / scale
         shift, roll = proj.new_zeros((*proj.shape[:2], 2)), proj.new_zeros(proj.shape[:2])
         seen, inside = self.encode(level), None
         for number in range(self.config.passes):
@@ -110,7 +113,8 @@ class Centroid(nn.Module):
             now = self.look(seen, angle_rad, inside)
             assert now.roll_rad is not None
             # the residual movement was seen in the frame of the corrected view: turn it back
-            estimates.append(Estimate(shift + turned(now.shift, roll), now.log_b, roll + now.roll_rad))
+            clean = None if number else seen.clean * scale + background
+            estimates.append(Estimate(shift + turned(now.shift, roll), now.log_b, roll + now.roll_rad, clean))
             shift, roll = estimates[-1].shift.detach(), (roll + now.roll_rad).detach()
         return estimates
 
@@ -152,14 +156,16 @@ class Centroid(nn.Module):
 
         ``noise`` is given for stacks with blank borders, whose own noise cannot be seen any more.
         """
-        x = _levelled(proj)
+        background, scale = _level(proj)
+        x = (proj - background) / scale
         image = F.avg_pool2d(x, STRIDE, ceil_mode=True)
         profile = x.mean(3)
         noise = _noise(image) if noise is None else noise
         x = F.pad(x[:, None], (2, 2, 2, 2, 0, 0), mode="replicate").to(memory_format=torch.channels_last_3d)
         x = F.silu(F.conv3d(x, self.first.weight, stride=(1, STRIDE, STRIDE)))
         x = F.silu(self.second(x)) + x
-        return Features(F.silu(self.third(x)) + x, image, profile, noise)
+        x = F.silu(self.third(x)) + x
+        return Features(x, image, image + self.to_clean(x)[:, 0], profile, noise)
 
     def tracks(self, seen: Features, inside: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Centroids (B, N, K, 2) in px from the frame's centre, and masses (B, N, K), of all maps.
@@ -205,11 +211,15 @@ class Centroid(nn.Module):
             zero = angle_rad.new_zeros(b, n, len(LAGS), 3)
             off = angle_rad.new_zeros(b, n, len(BLURS), 3)
             return Matches(zero, zero, off, off[..., 0])
-        local = self.to_local(seen.image.flatten(0, 1)[:, None]).unflatten(0, (b, n)).transpose(1, 2)
+        clean = seen.clean.detach()  # it learns from the noise-free views alone
+        local = [
+            self.to_local(views.flatten(0, 1)[:, None]).unflatten(0, (b, n)).transpose(1, 2)
+            for views in (clean, seen.image)
+        ]
         common = _common(inside, 2, STRIDE)[:, :, None] * _common(inside, 3, STRIDE)[:, None]
-        bend, sure = match_neighbours(local, angle_rad, STRIDE, common)
+        bend, sure = match_neighbours(local[0], local[1], angle_rad, STRIDE, common)
         whole = F.avg_pool2d(inside.to(seen.image), STRIDE, ceil_mode=True) == 1
-        return Matches(bend, sure, *match_reprojection(seen.image, angle_rad, STRIDE, whole))
+        return Matches(bend, sure, *match_reprojection(clean, seen.image, angle_rad, STRIDE, whole))
 
     def _weigh(
         self,
@@ -243,6 +253,7 @@ class Centroid(nn.Module):
         nn.init.normal_(self.first.weight, std=0.2)
         for layer, fan_in in ((self.second, 9 * c / 2), (self.third, 9 * c / 2), (self.to_maps, c)):
             nn.init.normal_(layer.weight, std=fan_in**-0.5)
+        nn.init.zeros_(self.to_clean.weight)
         nn.init.normal_(self.to_profiles.weight, std=0.3)
         for kernel, blur in zip(self.to_local.weight, LOCAL_BLURS, strict=True):
             kernel.copy_((bell(3, blur)[:, None] * bell(3, blur) * blur)[None])
@@ -251,7 +262,7 @@ class Centroid(nn.Module):
         weights[2 * k + len(SUPPORTS) :] = 1.0
         trust = torch.zeros(1 + len(BLURS) + len(LAGS), 3)
         trust[0, 2] = -2 * math.log(ROLL_SPREAD_PX / 0.2)
-        trust[1:] = 1.4  # matches are about half as far off as centroids
+        trust[1] = 1.4  # matches are about half as far off as centroids
         gain = torch.full((self.to_gain.out_channels,), -0.5)
         rest = torch.tensor([0.0, 0.0, -1.0, -1.0])
         starts = (
@@ -265,14 +276,14 @@ class Centroid(nn.Module):
             head.bias = nn.Parameter(bias)
 
 
-def _levelled(proj: torch.Tensor) -> torch.Tensor:
-    """A stack less each view's background, the median of its outer columns, over the stack's standard deviation.
+def _level(proj: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Each view's background, the median of its outer columns, and each stack's standard deviation about it.
 
     Neither changes when content moves through empty space.
     """
     edges = torch.cat([proj[..., :EDGE], proj[..., -EDGE:]], -1).flatten(2)
-    x = proj - edges.median(-1).values[..., None, None]
-    return x / x.square().mean(dim=(1, 2, 3), keepdim=True).add(1e-20).sqrt()
+    background = edges.median(-1).values[..., None, None]
+    return background, (proj - background).square().mean(dim=(1, 2, 3), keepdim=True).add(1e-20).sqrt()
 
 
 def _gauge_free(tracks: torch.Tensor, angle_rad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

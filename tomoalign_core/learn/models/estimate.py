@@ -13,8 +13,10 @@ class Estimate(NamedTuple):
     shift : (B, N, 2) px, (dx, dy).
     log_b : (B, N, 2), logarithm of the scale of a Laplace distribution in px; None from a network that has none.
     roll_rad : (B, N), from +u towards +v; None from a network that gives none.
+    clean : (B, N, V', U'), the views without their noise, at half the resolution; of the first pass only, else None.
     """
 
     shift: torch.Tensor
     log_b: torch.Tensor | None = None
     roll_rad: torch.Tensor | None = None
+    clean: torch.Tensor | None = None

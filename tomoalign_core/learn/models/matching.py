@@ -44,7 +44,7 @@ def without_gauge(
 
 
 def match_neighbours(
-    image: torch.Tensor, angle_rad: torch.Tensor, px: float, weight: torch.Tensor
+    clean: torch.Tensor, image: torch.Tensor, angle_rad: torch.Tensor, px: float, weight: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """How far each view stands off the mean of the two views at ± lag, by one Gauss-Newton step.
 
@@ -54,7 +54,8 @@ def match_neighbours(
 
     Parameters
     ----------
-    image : (B, Q, N, V, U) linear features.
+    clean, image : (B, Q, N, V, U), linear features of views without and with their noise: templates, and what is
+        matched with them.
     px : size of a feature pixel in detector px.
     weight : (B, V, U), the pixels that count: those that all views show.
 
@@ -64,16 +65,16 @@ def match_neighbours(
     sure : (B, N, L, 3), the part of the gradients' energy that neighbours agree on; -1 where one is missing.
     """
     b, _, n, rows, cols = image.shape
-    g = image.transpose(1, 2)
+    g, view = clean.transpose(1, 2), image.transpose(1, 2)
     gu = F.pad((g[..., 2:] - g[..., :-2]) / 2, (1, 1))
     gv = F.pad((g[..., 2:, :] - g[..., :-2, :]) / 2, (0, 0, 1, 1))
     u = (torch.arange(cols, device=g.device) - (cols - 1) / 2) * px
     v = ((torch.arange(rows, device=g.device) - (rows - 1) / 2) * px)[:, None]
     turn = (u * gv - v * gu) / LEVER_PX
-    parts = torch.stack([gu, gv, turn, g, u * gu], 1) * weight[:, None, None, None]
-    parts = parts.reshape(b, 5 * n, -1)
+    parts = torch.stack([gu, gv, turn, g, u * gu, view], 1) * weight[:, None, None, None]
+    parts = parts.reshape(b, 6 * n, -1)
     scale = parts[:, : 2 * n].square().mean(dim=(1, 2), keepdim=True) * parts.shape[-1] + 1e-12
-    gram = (parts @ parts.mT / scale).view(b, 5, n, 5, n)
+    gram = (parts @ parts.mT / scale).view(b, 6, n, 6, n)
 
     bends, sures = [], []
     for lag in LAGS:
@@ -87,8 +88,8 @@ def match_neighbours(
         own = (gram[:, :, before, :, before] + gram[:, :, after, :, after]) / 4
         own = own + (gram[:, :, before, :, after] + gram[:, :, after, :, before]) / 4
         cross = (gram[:, :, before, :, i] + gram[:, :, after, :, i]) / 2
-        own, cross = own.movedim(0, 1), cross.movedim(0, 1)  # B, m, 5, 5
-        slope = own[..., :3, 3] - cross[..., :3, 3]
+        own, cross = own.movedim(0, 1), cross.movedim(0, 1)  # B, m, 6, 6
+        slope = own[..., :3, 3] - cross[..., :3, 5]
         power = own[..., :3, :3].diagonal(dim1=-2, dim2=-1)
         curve = (cross[..., :3, :3] + cross[..., :3, :3].mT) / 2
         agreed = curve.diagonal(dim1=-2, dim2=-1)

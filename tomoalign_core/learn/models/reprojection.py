@@ -16,7 +16,7 @@ STEP_LIMIT_PX = 4.0  # beyond, one Gauss-Newton step has lost its way
 
 @torch.no_grad()
 def match_reprojection(
-    image: torch.Tensor, angle_rad: torch.Tensor, px: float, inside: torch.Tensor
+    clean: torch.Tensor, image: torch.Tensor, angle_rad: torch.Tensor, px: float, inside: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """How far each view stands off its reprojection from all other views, by one Gauss-Newton step a scale.
 
@@ -26,7 +26,8 @@ def match_reprojection(
 
     Parameters
     ----------
-    image : (B, N, V, U), registered views of attenuation.
+    clean, image : (B, N, V, U), registered views of attenuation without and with their noise: what is reprojected,
+        and what is matched with it.
     px : size of a pixel in detector px.
     inside : bool (B, N, V, U), the pixels that were measured.
 
@@ -35,7 +36,7 @@ def match_reprojection(
     off : (B, N, S, 3), (dx, dy, roll x LEVER_PX) in px, for each of BLURS.
     gain : (B, N, S), the view's scale against its reprojection; near 1 where the reprojection can be believed.
     """
-    template = torch.stack([reproject(stack, angle) for stack, angle in zip(image, angle_rad, strict=True)])
+    template = torch.stack([reproject(stack, angle) for stack, angle in zip(clean, angle_rad, strict=True)])
     found = [_stand_off(blurred(image, b), blurred(template, b), px, inside) for b in BLURS]
     off, gain = (torch.stack(values, 2) for values in zip(*found, strict=True))
     return off, gain
