@@ -113,10 +113,11 @@ class PhantomConfig(Settings):
     kind: Literal["ellipsoids", "foam", "pillar", "shepp3d", "voxels"] = Field(
         "ellipsoids", description="Ellipsoids: random blobs. Foam: a body full of voids. Pillar: taller than the view."
     )
-    parts: Count(1, 400) = Field((8, 20), description="Number of blobs, voids or inclusions")  # type: ignore[valid-type]
-    part_size: Span(0.01, 1.0) = Field((0.1, 0.4), description="Semi-axes of the parts, fraction of the radius")  # type: ignore[valid-type]
+    parts: Count(1, 400) = Field((16, 40), description="Number of blobs, voids or inclusions")  # type: ignore[valid-type]
+    part_size: Span(0.01, 1.0) = Field((0.08, 0.35), description="Semi-axes of the parts, fraction of the radius")  # type: ignore[valid-type]
     radius: Span(0.05, 3.0) = Field((0.6, 0.85), description="Radius of the object, fraction of half the width")  # type: ignore[valid-type]
     height: Span(0.05, 6.0) = Field((0.6, 0.85), description="Half height of the object, fraction of half the view")  # type: ignore[valid-type]
+    body: Span(0, 2) = Field((0.2, 0.5), description="Density of the body that ellipsoids sit in; theirs is 0.3 to 1.5")  # type: ignore[valid-type]
     path: str | None = Field(None, description="Voxel volume [z, y, x]: an .npy, .npz, .tif or .h5 file")
 
     @model_validator(mode="after")
@@ -215,7 +216,7 @@ class CentroidConfig(Settings):
     profiles: int = Field(8, ge=1, le=64, description="Feature profiles matched along the rows")
     head: int = Field(32, ge=4, le=512, description="Channels of the head that weighs the estimates")
     search_rows: int = Field(10, ge=1, le=64, description="Reach of the row matching, in steps of two rows")
-    passes: int = Field(2, ge=1, le=4, description="Times the stack is corrected and looked at again")
+    passes: int = Field(3, ge=1, le=6, description="Looks at the stack when aligning, each corrected by the one before")
 
 
 class Cnn3dConfig(Settings):

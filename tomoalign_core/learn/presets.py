@@ -19,8 +19,8 @@ from tomoalign_core.config import (
 
 PRESETS = ("quick", "full", "notebook")
 
-BLOBS = PhantomConfig(parts=(6, 40), part_size=(0.05, 0.4), radius=(0.4, 0.9), height=(0.4, 1.0))
-PILLAR = PhantomConfig(kind="pillar", parts=(8, 40), part_size=(0.06, 0.4), radius=(0.4, 0.85), height=(1.0, 1.8))
+BLOBS = PhantomConfig(parts=(6, 40), part_size=(0.05, 0.4), radius=(0.4, 0.9), height=(0.4, 1.0), body=(0, 0.5))
+PILLAR = PhantomConfig(kind="pillar", parts=(8, 40), part_size=(0.06, 0.4), radius=(0.4, 0.85), height=(0.6, 1.8))
 FOAM = PhantomConfig(kind="foam", parts=(10, 60), part_size=(0.06, 0.3), radius=(0.5, 0.9), height=(0.5, 1.0))
 JITTER = MisalignConfig(dx_sigma_px=(0, 6), dy_sigma_px=(0, 4), roll_sigma_deg=(0, 1.5))
 FAR = MisalignConfig(dx_sigma_px=(0, 2), dy_sigma_px=(0, 2), roll_sigma_deg=(0, 1), uniform_px=(0, 15))
@@ -44,7 +44,7 @@ def preset(name: str) -> RunConfig:
         If there is none.
     """
     if name == "quick":
-        return RunConfig(name="quick", dataset=wide_mix(), train=TrainConfig(epochs=20, steps_per_epoch=50, batch=3))
+        return RunConfig(name="quick", dataset=wide_mix(), train=TrainConfig(epochs=16, steps_per_epoch=50, batch=3))
     if name == "full":
         scan = ScanConfig(n_views=(40, 120), n_rows=(64, 112), n_cols=(64, 144), range_deg=(120, 360))
         return RunConfig(
@@ -66,7 +66,8 @@ def wide_mix() -> DatasetConfig:
         for what, share, phantom in objects
         for how, part, misalign in stages
     )
-    return DatasetConfig(name="wide mix", scan=ScanConfig(range_deg=(120, 360)), train=recipes, validation=yardsticks())
+    scan = ScanConfig(n_views=(40, 72), n_rows=(56, 80), n_cols=(72, 104), range_deg=(120, 360))
+    return DatasetConfig(name="wide mix", scan=scan, train=recipes, validation=yardsticks())
 
 
 def yardsticks() -> tuple[ValidationCase, ...]:

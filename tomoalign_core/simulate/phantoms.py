@@ -98,7 +98,7 @@ def draw_phantom(config: PhantomConfig, scan: ScanConfig, rng: np.random.Generat
     parts = Ellipsoids.from_axes(rng.uniform(0.3, 1.5, n), _places(axes, radius, height, rng), axes, _turns(n, rng))
     if config.kind == "pillar":
         return _pillar(parts, radius, height, rng)
-    return parts
+    return _in_a_body(parts, draw(config.body, rng), radius, height, rng)
 
 
 def load_volume(path: str) -> torch.Tensor:
@@ -184,10 +184,21 @@ def _places(axes: Array, radius: float, height: float, rng: np.random.Generator)
     return np.stack([r * np.cos(around), r * np.sin(around), z], -1)
 
 
+def _in_a_body(parts: Ellipsoids, density: float, radius: float, height: float, rng: np.random.Generator) -> Ellipsoids:
+    """Ellipsoids in a larger, fainter one that holds most of them, as grains in a matrix."""
+    axes = np.array([[radius, radius * rng.uniform(0.7, 1.0), height]])
+    body = Ellipsoids.from_axes(np.array([density]), np.zeros((1, 3)), axes, _turns_about_z(1, rng))
+    return Ellipsoids(
+        density=np.concatenate([body.density, parts.density]),
+        center=np.concatenate([body.center, parts.center]),
+        form=np.concatenate([body.form, parts.form]),
+    )
+
+
 def _pillar(parts: Ellipsoids, radius: float, height: float, rng: np.random.Generator) -> Ellipsoids:
-    """Inclusions, some of them holes, in a column; a tall one leaves the view, and its offset may show one end."""
+    """Inclusions, some of them holes, in a column off the middle; from a height of 1 on it leaves the view at both ends."""
     axes = np.array([[radius * rng.uniform(0.7, 1.0), radius * rng.uniform(0.7, 1.0), 1.6 * height]])
-    offset = np.array([0.0, 0.0, rng.uniform(-1.2, 1.2) * height])
+    offset = np.array([0.0, 0.0, rng.uniform(-0.6, 0.6) * height])
     body = Ellipsoids.from_axes(np.array([rng.uniform(0.1, 0.6)]), np.zeros((1, 3)), axes, _turns_about_z(1, rng))
     hole = rng.uniform(size=len(parts.density)) < 0.3
     inside = np.where(hole, -body.density * rng.uniform(0.3, 0.9, len(hole)), 0.5 * parts.density)

@@ -100,13 +100,17 @@ class Centroid(nn.Module):
         self._start()
 
     def forward(self, proj: torch.Tensor, angle_rad: torch.Tensor) -> list[Estimate]:
-        """Stacks (B, N, V, U) and angles (B, N) to one estimate a pass; each builds on the one before."""
+        """Stacks (B, N, V, U) and angles (B, N) to one estimate a pass; each builds on the one before.
+
+        Two passes are trained; all that are registered are alike, so that more can follow.
+        """
         estimates: list[Estimate] = []
         background, scale = _level(proj)
         level = (proj - background) / scale
         shift, roll = proj.new_zeros((*proj.shape[:2], 2)), proj.new_zeros(proj.shape[:2])
         seen, inside = self.encode(level), None
-        for number in range(self.config.passes):
+        passes = min(2, self.config.passes) if self.training else self.config.passes
+        for number in range(passes):
             if number:
                 moved, inside = undo(level, shift, roll, blank=True)
                 seen = self.encode(moved, seen.noise)
@@ -179,7 +183,7 @@ class Centroid(nn.Module):
         gated = torch.tanh(above[:, half:]) * F.relu(seen.image)[:, None]
         maps = torch.cat([above[:, :half], gated, _supports(seen.image, seen.noise)], 1)
         if inside is not None:
-            maps = maps * _common(inside, 2, STRIDE)[:, None, None, :, None]
+            maps = maps * _common(inside, 2, STRIDE, 4)[:, None, None, :, None]
         along_u, along_v = maps.sum(dim=3), maps.sum(dim=4)  # B, K, N, U' and V'
         mass = along_u.sum(-1)
         u = (torch.arange(maps.shape[4], device=maps.device) - (maps.shape[4] - 1) / 2) * STRIDE
@@ -195,12 +199,12 @@ class Centroid(nn.Module):
         b, n, rows = profile.shape
         padded = F.pad(profile.reshape(b * n, 1, rows), (4, 4), mode="replicate")
         filtered = self.to_profiles(padded).view(b, n, -1, rows)
-        filtered = filtered - filtered.mean(-1, keepdim=True)
+        # no mean is taken out: a ramp less its mean does not move with the view
         filtered = filtered / filtered.square().mean(dim=(1, 3), keepdim=True).add(1e-12).sqrt()
         if inside is not None:
-            return match_profiles(filtered, torch.zeros_like(filtered[..., 0]), _common(inside, 2, 1))
+            return match_profiles(filtered, torch.zeros_like(filtered[..., 0]), _common(inside, 2, 1, 5))
         reach = min(STRIDE * self.config.search_rows, rows // 4)
-        weight = torch.zeros_like(profile[:, 0])
+        weight = torch.zeros_like(profile[:, 0])  # nothing is known yet of what all views show
         weight[:, reach : rows - reach] = 1
         return match_profiles(filtered, search_profiles(filtered, reach), weight)
 
@@ -216,7 +220,8 @@ class Centroid(nn.Module):
             self.to_local(views.flatten(0, 1)[:, None]).unflatten(0, (b, n)).transpose(1, 2)
             for views in (clean, seen.image)
         ]
-        common = _common(inside, 2, STRIDE)[:, :, None] * _common(inside, 3, STRIDE)[:, None]
+        rows, cols = _common(inside, 2, STRIDE, 4 * STRIDE), _common(inside, 3, STRIDE, 4 * STRIDE)
+        common = rows[:, :, None] * cols[:, None]
         bend, sure = match_neighbours(local[0], local[1], angle_rad, STRIDE, common)
         whole = F.avg_pool2d(inside.to(seen.image), STRIDE, ceil_mode=True) == 1
         return Matches(bend, sure, *match_reprojection(clean, seen.image, angle_rad, STRIDE, whole))
@@ -254,7 +259,10 @@ class Centroid(nn.Module):
         for layer, fan_in in ((self.second, 9 * c / 2), (self.third, 9 * c / 2), (self.to_maps, c)):
             nn.init.normal_(layer.weight, std=fan_in**-0.5)
         nn.init.zeros_(self.to_clean.weight)
-        nn.init.normal_(self.to_profiles.weight, std=0.3)
+        nn.init.normal_(self.to_profiles.weight, std=0.02)
+        for number, kernel in enumerate(self.to_profiles.weight):  # in turn a blur and the slope of a blur
+            smooth = bell(4, 0.7 + 0.3 * (number // 2))
+            kernel[0] += smooth if number % 2 == 0 else torch.gradient(smooth)[0]
         for kernel, blur in zip(self.to_local.weight, LOCAL_BLURS, strict=True):
             kernel.copy_((bell(3, blur)[:, None] * bell(3, blur) * blur)[None])
         weights = torch.full((self.to_weights.out_channels,), -4.0)
@@ -295,11 +303,15 @@ def _gauge_free(tracks: torch.Tensor, angle_rad: torch.Tensor) -> tuple[torch.Te
     return across + axis, without_gauge(tracks[..., 1], angle_rad, axis="dy")[0]
 
 
-def _common(inside: torch.Tensor, axis: int, stride: int) -> torch.Tensor:
-    """Weights (B, length) of the rows (axis 2) or columns (axis 3): 1 where all views show them, 0 where 85 % do."""
+def _common(inside: torch.Tensor, axis: int, stride: int, reach: int) -> torch.Tensor:
+    """Weights (B, length) of the rows (axis 2) or columns (axis 3): 1 where all views show them, 0 where 85 % do.
+
+    Rows within ``reach`` px of one that is not shown, beyond the frame too, count as it does: filters mix them.
+    """
     shown = inside.any(dim=5 - axis).float().mean(dim=1)
     weight = ((shown - 0.85) / 0.15).clamp(0, 1)
-    return F.avg_pool1d(weight[:, None], stride, ceil_mode=True)[:, 0]
+    least = -F.max_pool1d(F.pad(-weight[:, None], (reach, reach)), 2 * reach + 1, stride=1)
+    return F.avg_pool1d(least, stride, ceil_mode=True)[:, 0]
 
 
 def _noise(image: torch.Tensor) -> torch.Tensor:

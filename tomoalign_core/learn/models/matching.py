@@ -138,9 +138,10 @@ def fuse(absolute: torch.Tensor, off: torch.Tensor, bend: torch.Tensor, trust: t
 
 
 def search_profiles(profile: torch.Tensor, reach: int) -> torch.Tensor:
-    """Whole-px vertical shifts (B, N, P) of profiles (B, N, P, V) against their mean, by normalised correlation.
+    """Whole-px vertical shifts (B, N, P) of profiles (B, N, P, V) against their mean, by least squares.
 
-    Only rows that all views show within ``reach`` px are compared, so an object that leaves the view does no harm.
+    Only rows that all views show within ``reach`` px are compared, so an object that leaves the view does no harm. Not
+    a normalised correlation: that cannot tell a shift of a ramp, such as the tapering end of a pillar, from a factor.
     """
     rows = profile.shape[-1]
     reach = min(reach, rows // 4)
@@ -148,13 +149,12 @@ def search_profiles(profile: torch.Tensor, reach: int) -> torch.Tensor:
     with torch.no_grad():
         lags = torch.arange(-reach, reach + 1, device=profile.device)
         windows = profile.unfold(-1, length, 1)  # B, N, P, lags, length
-        windows = windows - windows.mean(-1, keepdim=True)
-        size = windows.square().sum(-1).add(1e-6).sqrt()
+        power = windows.square().sum(-1)
         shift = torch.zeros(profile.shape[:3], device=profile.device, dtype=profile.dtype)
-        for _ in range(2):
+        for _ in range(3):
             template = _read(profile, shift, reach, length).mean(dim=1, keepdim=True)
-            score = (windows * (template - template.mean(-1, keepdim=True))[..., None, :]).sum(-1) / size
-            shift = lags[score.argmax(-1)].to(profile)
+            misfit = power - 2 * (windows * template[..., None, :]).sum(-1)
+            shift = lags[misfit.argmin(-1)].to(profile)
             shift = shift - shift.median(dim=1, keepdim=True).values
     return shift
 
@@ -181,7 +181,7 @@ def match_profiles(profile: torch.Tensor, start: torch.Tensor, weight: torch.Ten
 def _read(profile: torch.Tensor, shift: torch.Tensor, start: int, length: int) -> torch.Tensor:
     """Profiles (…, V) read at ``start + shift + 0 … length - 1``, linearly between rows, the ends repeated."""
     at = shift[..., None] + torch.arange(start, start + length, device=profile.device)
-    at = at.clamp(0, profile.shape[-1] - 1.001)
+    at = torch.nan_to_num(at).clamp(0, profile.shape[-1] - 1.001)  # a network gone astray is told by its loss
     low = at.floor().long()
     return torch.lerp(profile.gather(-1, low), profile.gather(-1, low + 1), at - low)
 
@@ -198,7 +198,7 @@ def undo(
     u = torch.arange(cols, device=proj.device) - (cols - 1) / 2
     v = torch.arange(rows, device=proj.device) - (rows - 1) / 2
     at = turned(torch.stack(torch.meshgrid(u, v, indexing="xy"), -1), roll_rad.reshape(-1, 1, 1))
-    at = at + shift.reshape(-1, 1, 1, 2)
+    at = torch.nan_to_num(at + shift.reshape(-1, 1, 1, 2), posinf=1e4, neginf=-1e4)
     inside = ((at[..., 0].abs() <= cols / 2) & (at[..., 1].abs() <= rows / 2)).view(proj.shape)
     moved = sample(proj.flatten(0, 1), at[..., 0] + (cols - 1) / 2, at[..., 1] + (rows - 1) / 2).view(proj.shape)
     return (moved * inside if blank else moved), inside

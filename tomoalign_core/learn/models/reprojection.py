@@ -37,7 +37,10 @@ def match_reprojection(
     gain : (B, N, S), the view's scale against its reprojection; near 1 where the reprojection can be believed.
     """
     template = torch.stack([reproject(stack, angle) for stack, angle in zip(clean, angle_rad, strict=True)])
-    found = [_stand_off(blurred(image, b), blurred(template, b), px, inside) for b in BLURS]
+    found = [
+        _stand_off(blurred(image, width), blurred(template, width), px, _far_from_border(inside, round(2 * width)))
+        for width in BLURS
+    ]
     off, gain = (torch.stack(values, 2) for values in zip(*found, strict=True))
     return off, gain
 
@@ -59,6 +62,14 @@ def _stand_off(
     gain = found[..., 3]
     off = found[..., :3] / gain.clamp(min=0.3)[..., None] * px
     return off.clamp(-STEP_LIMIT_PX, STEP_LIMIT_PX), gain.clamp(-1, 3)
+
+
+def _far_from_border(inside: torch.Tensor, reach: int) -> torch.Tensor:
+    """The pixels with none within ``reach`` that was not measured or lies beyond the frame: a blur mixes them."""
+    if reach == 0:
+        return inside
+    outside = F.pad((~inside).float(), (reach,) * 4, value=1.0)
+    return F.max_pool2d(outside, 2 * reach + 1, stride=1) == 0
 
 
 def reproject(stack: torch.Tensor, angle_rad: torch.Tensor) -> torch.Tensor:
