@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
@@ -10,13 +12,14 @@ from tomoalign_core.geometry import Shifts
 from tomoalign_core.learn.weights import TrainedModel
 
 LARGEST_PX = 400  # wider or taller stacks are binned first: the networks learn on stacks of about 100 px
+LARGEST_WORK = 16e9  # views squared times pixels, to which reprojection of each view from all others is proportional
 
 
 @torch.no_grad()
 def predict_shifts(proj: np.ndarray, angle_rad: np.ndarray, model: TrainedModel) -> Shifts:
     """Predict the movement of each view of a stack (N, V, U), gauge-free, with a standard deviation in px.
 
-    Stacks wider or taller than 400 px are binned for the prediction and the shifts scaled back.
+    Stacks wider or taller than 400 px, or of very many views, are binned for it, and the shifts scaled back.
 
     Raises
     ------
@@ -27,7 +30,7 @@ def predict_shifts(proj: np.ndarray, angle_rad: np.ndarray, model: TrainedModel)
         raise InputError(f"{model.source}: this cnn3d takes stacks of {model.shape}, not {proj.shape}; use centroid")
     device = next(model.network.parameters()).device
     stack = torch.from_numpy(np.ascontiguousarray(proj, np.float32)).to(device)
-    factor = -(-max(stack.shape[1:]) // LARGEST_PX) if model.config.name == "centroid" else 1
+    factor = _binning(*proj.shape) if model.config.name == "centroid" else 1
     if factor > 1:
         stack = torch.nn.functional.avg_pool2d(stack[:, None], factor)[:, 0]
     angle = torch.from_numpy(np.asarray(angle_rad, np.float32)).to(device)
@@ -45,3 +48,14 @@ def predict_shifts(proj: np.ndarray, angle_rad: np.ndarray, model: TrainedModel)
         dx_sigma_px=sigma[:, 0],
         dy_sigma_px=sigma[:, 1],
     ).gauge_free()
+
+
+def _binning(n_views: int, n_rows: int, n_cols: int) -> int:
+    """The least whole factor that brings a stack into the sizes the network is meant for.
+
+    >>> _binning(180, 256, 366), _binning(180, 1024, 1024), _binning(1500, 400, 400)
+    (1, 3, 5)
+    """
+    by_size = math.ceil(max(n_rows, n_cols) / LARGEST_PX)
+    by_work = math.ceil(math.sqrt(n_views**2 * n_rows * n_cols / LARGEST_WORK))
+    return max(by_size, by_work, 1)

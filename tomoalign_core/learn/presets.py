@@ -44,7 +44,11 @@ def preset(name: str) -> RunConfig:
         If there is none.
     """
     if name == "quick":
-        return RunConfig(name="quick", dataset=wide_mix(), train=TrainConfig(epochs=16, steps_per_epoch=50, batch=3))
+        return RunConfig(
+            name="quick",
+            dataset=wide_mix(),
+            train=TrainConfig(epochs=16, steps_per_epoch=50, batch=3, learning_rate=2e-3),
+        )
     if name == "full":
         scan = ScanConfig(n_views=(40, 120), n_rows=(64, 112), n_cols=(64, 144), range_deg=(120, 360))
         return RunConfig(

@@ -196,7 +196,7 @@ def _in_a_body(parts: Ellipsoids, density: float, radius: float, height: float, 
 
 
 def _pillar(parts: Ellipsoids, radius: float, height: float, rng: np.random.Generator) -> Ellipsoids:
-    """Inclusions, some of them holes, in a column off the middle; from a height of 1 on it leaves the view at both ends."""
+    """Inclusions, some of them holes, in a column that leaves the view at both ends from a height of 1 on."""
     axes = np.array([[radius * rng.uniform(0.7, 1.0), radius * rng.uniform(0.7, 1.0), 1.6 * height]])
     offset = np.array([0.0, 0.0, rng.uniform(-0.6, 0.6) * height])
     body = Ellipsoids.from_axes(np.array([rng.uniform(0.1, 0.6)]), np.zeros((1, 3)), axes, _turns_about_z(1, rng))

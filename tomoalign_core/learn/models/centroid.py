@@ -45,6 +45,7 @@ class Features(NamedTuple):
     image, clean : (B, N, V', U'), the levelled image at half the resolution, as it is and without its noise.
     profile : (B, N, V), its mean along each row.
     noise : (B, S), the noise of the image under the blur of each support.
+    cut : (B, 4), how much of the object lies at the top, bottom, left and right border, against an even spread.
     """
 
     x: torch.Tensor
@@ -52,6 +53,7 @@ class Features(NamedTuple):
     clean: torch.Tensor
     profile: torch.Tensor
     noise: torch.Tensor
+    cut: torch.Tensor
 
 
 class Matches(NamedTuple):
@@ -86,7 +88,7 @@ class Centroid(nn.Module):
         self.threshold = nn.Parameter(torch.full((config.maps,), 0.5))
         self.to_local = nn.Conv2d(1, len(LOCAL_BLURS), 7, padding=3, bias=False)
         self.to_profiles = nn.Conv1d(1, p, 9, bias=False)
-        features = c + k + 2 * k + p + 2 + 6 * lags + 4 * scales + 1
+        features = c + k + 2 * k + p + 2 + 6 * lags + 4 * scales + 4 + 1
         self.head = nn.Sequential(
             nn.Conv1d(features, config.head, 1),
             nn.GELU(),
@@ -113,8 +115,8 @@ class Centroid(nn.Module):
         for number in range(passes):
             if number:
                 moved, inside = undo(level, shift, roll, blank=True)
-                seen = self.encode(moved, seen.noise)
-            now = self.look(seen, angle_rad, inside)
+                seen = self.encode(moved, seen)
+            now = self.look(seen, angle_rad, inside, roll)
             assert now.roll_rad is not None
             # the residual movement was seen in the frame of the corrected view: turn it back
             clean = None if number else seen.clean * scale + background
@@ -122,8 +124,10 @@ class Centroid(nn.Module):
             shift, roll = estimates[-1].shift.detach(), (roll + now.roll_rad).detach()
         return estimates
 
-    def look(self, seen: Features, angle_rad: torch.Tensor, inside: torch.Tensor | None) -> Estimate:
-        """One pass: features to shift, confidence and roll.
+    def look(
+        self, seen: Features, angle_rad: torch.Tensor, inside: torch.Tensor | None, roll_so_far: torch.Tensor
+    ) -> Estimate:
+        """One pass: features to shift, confidence and roll, all of them what is left over after the passes before.
 
         ``inside`` (B, N, V, U) says which pixels of registered views were measured; None before they are registered,
         when views cannot be matched with each other, and roll is 0.
@@ -139,7 +143,9 @@ class Centroid(nn.Module):
 
         roll = torch.zeros_like(angle_rad)
         if inside is not None:
-            level = fuse(torch.zeros_like(off[:, :, 0, 2:]), off[..., 2:], bend[..., 2:], trust[..., 2:])
+            # before looking, all of the roll is expected to be small, not what is left of it
+            expected = -LEVER_PX * roll_so_far[..., None]
+            level = fuse(expected, off[..., 2:], bend[..., 2:], trust[..., 2:])
             roll = level[..., 0] / LEVER_PX
             # undo what the roll did to the centroids and rows, in the frame of the detector's centre
             rows = rows - (roll * tracks[..., -1, 0])[..., None]
@@ -155,21 +161,22 @@ class Centroid(nn.Module):
             shift = fuse(shift, off[..., :2], bend[..., :2], trust[..., :2])
         return Estimate(shift, rest[..., 2:].clamp(-7, 4), roll)
 
-    def encode(self, proj: torch.Tensor, noise: torch.Tensor | None = None) -> Features:
+    def encode(self, proj: torch.Tensor, before: Features | None = None) -> Features:
         """Features at half the resolution; exactly zero where a view shows nothing but its background.
 
-        ``noise`` is given for stacks with blank borders, whose own noise cannot be seen any more.
+        A corrected stack has blank borders: its noise, and where the object is cut, is what was seen ``before``.
         """
         background, scale = _level(proj)
         x = (proj - background) / scale
         image = F.avg_pool2d(x, STRIDE, ceil_mode=True)
         profile = x.mean(3)
-        noise = _noise(image) if noise is None else noise
+        noise = _noise(image) if before is None else before.noise
+        cut = _cut(image, noise) if before is None else before.cut
         x = F.pad(x[:, None], (2, 2, 2, 2, 0, 0), mode="replicate").to(memory_format=torch.channels_last_3d)
         x = F.silu(F.conv3d(x, self.first.weight, stride=(1, STRIDE, STRIDE)))
         x = F.silu(self.second(x)) + x
         x = F.silu(self.third(x)) + x
-        return Features(x, image, image + self.to_clean(x)[:, 0], profile, noise)
+        return Features(x, image, image + self.to_clean(x)[:, 0], profile, noise, cut)
 
     def tracks(self, seen: Features, inside: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Centroids (B, N, K, 2) in px from the frame's centre, and masses (B, N, K), of all maps.
@@ -247,6 +254,7 @@ class Centroid(nn.Module):
             matches.sure.flatten(2),
             torch.asinh(matches.off).flatten(2),
             matches.gain,
+            seen.cut[:, None].expand(-1, angle_rad.shape[1], -1),
             torch.full_like(angle_rad, float(registered))[..., None],
         ]
         return self.head(torch.cat(parts, -1).transpose(1, 2))
@@ -322,6 +330,15 @@ def _noise(image: torch.Tensor) -> torch.Tensor:
         edge = torch.cat([smooth[..., :3], smooth[..., -3:]], -1)
         found.append(edge.square().mean(dim=(2, 3)).sqrt().median(dim=1).values + 0.01)
     return torch.stack(found, 1)
+
+
+def _cut(image: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    """How much of what stands out of the noise lies in the outer two rows and columns: 0 free, 1 as in the middle."""
+    mass = _supports(image, noise)[:, 1].sum(dim=1)  # B, V', U'
+    rows, cols = mass.sum(dim=2), mass.sum(dim=1)
+    ends = [f(lines) for lines in (rows, cols) for f in (lambda x: x[:, :2], lambda x: x[:, -2:])]
+    means = [lines.mean(1) for lines in (rows, rows, cols, cols)]
+    return torch.stack([e.mean(1) / m.clamp(min=1e-6) for e, m in zip(ends, means, strict=True)], 1).clamp(0, 3)
 
 
 def _supports(image: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
