@@ -247,11 +247,11 @@ def _train_here(run: Run) -> None:
     """Train in this process with a progress bar; the exit code tells how it ended."""
     from tomoalign_core.learn.recorder import run_training
 
-    if not sys.stderr.isatty():
-        status = run_training(run)
-    else:
-        from tomoalign_core.progress import training_bar
+    from tomoalign_core.progress import epoch_lines, training_bar
 
+    if not sys.stderr.isatty():
+        status = run_training(run, progress=epoch_lines(run, typer.echo))
+    else:
         with training_bar(run) as progress:
             status = run_training(run, progress=progress)
     typer.echo(f"{run.id}: {status.state}{': ' if status.message else ''}{status.message}")

@@ -216,7 +216,7 @@ class CentroidConfig(Settings):
     profiles: int = Field(8, ge=1, le=64, description="Feature profiles matched along the rows")
     head: int = Field(32, ge=4, le=512, description="Channels of the head that weighs the estimates")
     search_rows: int = Field(10, ge=1, le=64, description="Reach of the row matching, in steps of two rows")
-    passes: int = Field(3, ge=1, le=6, description="Looks at the stack when aligning, each corrected by the one before")
+    passes: int = Field(4, ge=1, le=6, description="Looks at the stack when aligning, each corrected by the one before")
 
 
 class Cnn3dConfig(Settings):

@@ -28,9 +28,9 @@ from tomoalign_core.learn import runs
 from tomoalign_core.learn.presets import wide_mix
 from tomoalign_core.learn.recorder import run_training
 from tomoalign_core.learn.runs import Run
-from tomoalign_core.learn.train import Training
 from tomoalign_core.learn.weights import PRETRAINED
 from tomoalign_core.metrics import psnr, scan_bound, score_shifts
+from tomoalign_core.progress import epoch_lines
 from tomoalign_core.show.curves import Course, Look, error_curve
 from tomoalign_core.show.figures import SINOGRAM, SLICE, pictures, shifts_over_angle
 from tomoalign_core.show.report import Section, write_report
@@ -90,17 +90,9 @@ def _trained(config: RunConfig, say: Say) -> Run:
     if outcome == "opened":
         say(f"2/4 found the network of an earlier demo: {run.id}")
         return run
-    say(f"2/4 training a small network: {config.train.epochs} epochs, progress below; the run is {run.id}")
+    say(f"2/4 training a small network: {config.train.epochs} epochs; the run is {run.id}")
 
-    def progress(training: Training, record: dict[str, float]) -> None:
-        if training.step % config.train.steps_per_epoch == 0:
-            left = run.status().eta_s or 0.0
-            say(
-                f"    epoch {training.epoch:>2} of {config.train.epochs}: training dx {record['rmse_dx_px']:.2f}, "
-                f"dy {record['rmse_dy_px']:.2f} px; best validation {training.best:.3f} px; {left:.0f} s left"
-            )
-
-    run_training(run, progress=progress)
+    run_training(run, progress=epoch_lines(run, lambda line: say(f"    {line}")))
     return run
 
 

@@ -41,6 +41,21 @@ def training_bar(run: Run) -> Iterator[Callable[[Training, dict[str, float]], No
         yield progress
 
 
+def epoch_lines(run: Run, say: Callable[[str], None]) -> Callable[[Training, dict[str, float]], None]:
+    """One line an epoch, for a log or where there is no terminal."""
+    settings = run.config.train
+
+    def progress(training: Training, record: dict[str, float]) -> None:
+        if training.step % settings.steps_per_epoch == 0:
+            left = run.status().eta_s or 0.0
+            say(
+                f"epoch {training.epoch:>3} of {settings.epochs}: last step dx {record['rmse_dx_px']:.3f}, "
+                f"dy {record['rmse_dy_px']:.3f} px; best validation {training.best:.3f} px; about {left:.0f} s left"
+            )
+
+    return progress
+
+
 @contextmanager
 def view_bar(words: str, total: int) -> Iterator[Callable[[int, int], None]]:
     """A bar over the views of a stack; it goes away when it is done."""

@@ -38,7 +38,7 @@ def loss_of(name: str, estimates: list[Estimate], batch: Batch) -> torch.Tensor:
         if name == "laplace":
             assert estimate.log_b is not None
             likelihood = (error.abs() * (-estimate.log_b).exp() + estimate.log_b).mean()
-            total = total + likelihood + 0.1 * smooth + 0.2 * _roll_error(estimate, batch).abs().mean()
+            total = total + likelihood + 0.1 * smooth + 0.5 * _roll_error(estimate, batch).abs().mean()
             total = total + 0.5 * _noise_left(estimate, batch)
         else:
             total = total + (smooth if name == "smooth-l1" else error.square().mean())

@@ -20,7 +20,6 @@ from tomoalign_core.learn.models.matching import (
     LAGS,
     LEVER_PX,
     bell,
-    blurred,
     fuse,
     match_neighbours,
     match_profiles,
@@ -30,10 +29,9 @@ from tomoalign_core.learn.models.matching import (
     without_gauge,
 )
 from tomoalign_core.learn.models.reprojection import BLURS, match_reprojection
+from tomoalign_core.learn.models.scene import SUPPORTS, common_of, cut_of, level_of, noise_of, supports_of
 
 STRIDE = 2  # of the encoder, px
-EDGE = 4  # outer columns whose median is the background, px
-SUPPORTS = ((1.0, 2.0), (2.0, 1.5), (2.0, 2.5), (3.0, 1.5))  # blur in feature px, threshold in noise levels
 LOCAL_BLURS = (0.5, 1.0, 2.0)  # where the filters that match neighbours start, feature px
 ROLL_SPREAD_PX = 0.35  # 1 degree of roll at LEVER_PX: what is expected before looking
 
@@ -104,24 +102,31 @@ class Centroid(nn.Module):
     def forward(self, proj: torch.Tensor, angle_rad: torch.Tensor) -> list[Estimate]:
         """Stacks (B, N, V, U) and angles (B, N) to one estimate a pass; each builds on the one before.
 
-        Two passes are trained; all that are registered are alike, so that more can follow.
+        In training the last pass is the second or a later one, by chance, and those in between carry no gradient: all
+        registered passes have the same weights, which must serve stacks well and badly registered.
         """
-        estimates: list[Estimate] = []
-        background, scale = _level(proj)
+        passes = self.config.passes
+        if self.training and passes > 2:
+            passes = 2 + int(torch.randint(passes - 1, ()))
+        background, scale = level_of(proj)
         level = (proj - background) / scale
-        shift, roll = proj.new_zeros((*proj.shape[:2], 2)), proj.new_zeros(proj.shape[:2])
         seen, inside = self.encode(level), None
-        passes = min(2, self.config.passes) if self.training else self.config.passes
+        shift, roll = proj.new_zeros((*proj.shape[:2], 2)), proj.new_zeros(proj.shape[:2])
+        estimates: list[Estimate] = []
         for number in range(passes):
-            if number:
-                moved, inside = undo(level, shift, roll, blank=True)
-                seen = self.encode(moved, seen)
-            now = self.look(seen, angle_rad, inside, roll)
+            learned = number in (0, passes - 1) or not self.training
+            with torch.set_grad_enabled(learned and torch.is_grad_enabled()):
+                if number:
+                    moved, inside = undo(level, shift, roll, blank=True)
+                    seen = self.encode(moved, seen)
+                now = self.look(seen, angle_rad, inside, roll)
             assert now.roll_rad is not None
             # the residual movement was seen in the frame of the corrected view: turn it back
             clean = None if number else seen.clean * scale + background
-            estimates.append(Estimate(shift + turned(now.shift, roll), now.log_b, roll + now.roll_rad, clean))
-            shift, roll = estimates[-1].shift.detach(), (roll + now.roll_rad).detach()
+            total = Estimate(shift + turned(now.shift, roll), now.log_b, roll + now.roll_rad, clean)
+            if learned:
+                estimates.append(total)
+            shift, roll = total.shift.detach(), (roll + now.roll_rad).detach()
         return estimates
 
     def look(
@@ -166,12 +171,12 @@ class Centroid(nn.Module):
 
         A corrected stack has blank borders: its noise, and where the object is cut, is what was seen ``before``.
         """
-        background, scale = _level(proj)
+        background, scale = level_of(proj)
         x = (proj - background) / scale
         image = F.avg_pool2d(x, STRIDE, ceil_mode=True)
         profile = x.mean(3)
-        noise = _noise(image) if before is None else before.noise
-        cut = _cut(image, noise) if before is None else before.cut
+        noise = noise_of(image) if before is None else before.noise
+        cut = cut_of(image, noise) if before is None else before.cut
         x = F.pad(x[:, None], (2, 2, 2, 2, 0, 0), mode="replicate").to(memory_format=torch.channels_last_3d)
         x = F.silu(F.conv3d(x, self.first.weight, stride=(1, STRIDE, STRIDE)))
         x = F.silu(self.second(x)) + x
@@ -188,9 +193,9 @@ class Centroid(nn.Module):
         above = F.relu(self.to_maps(seen.x) - level)
         half = above.shape[1] // 2
         gated = torch.tanh(above[:, half:]) * F.relu(seen.image)[:, None]
-        maps = torch.cat([above[:, :half], gated, _supports(seen.image, seen.noise)], 1)
+        maps = torch.cat([above[:, :half], gated, supports_of(seen.image, seen.noise)], 1)
         if inside is not None:
-            maps = maps * _common(inside, 2, STRIDE, 4)[:, None, None, :, None]
+            maps = maps * common_of(inside, 2, STRIDE, 4)[:, None, None, :, None]
         along_u, along_v = maps.sum(dim=3), maps.sum(dim=4)  # B, K, N, U' and V'
         mass = along_u.sum(-1)
         u = (torch.arange(maps.shape[4], device=maps.device) - (maps.shape[4] - 1) / 2) * STRIDE
@@ -209,7 +214,7 @@ class Centroid(nn.Module):
         # no mean is taken out: a ramp less its mean does not move with the view
         filtered = filtered / filtered.square().mean(dim=(1, 3), keepdim=True).add(1e-12).sqrt()
         if inside is not None:
-            return match_profiles(filtered, torch.zeros_like(filtered[..., 0]), _common(inside, 2, 1, 5))
+            return match_profiles(filtered, torch.zeros_like(filtered[..., 0]), common_of(inside, 2, 1, 5))
         reach = min(STRIDE * self.config.search_rows, rows // 4)
         weight = torch.zeros_like(profile[:, 0])  # nothing is known yet of what all views show
         weight[:, reach : rows - reach] = 1
@@ -227,7 +232,7 @@ class Centroid(nn.Module):
             self.to_local(views.flatten(0, 1)[:, None]).unflatten(0, (b, n)).transpose(1, 2)
             for views in (clean, seen.image)
         ]
-        rows, cols = _common(inside, 2, STRIDE, 4 * STRIDE), _common(inside, 3, STRIDE, 4 * STRIDE)
+        rows, cols = common_of(inside, 2, STRIDE, 4 * STRIDE), common_of(inside, 3, STRIDE, 4 * STRIDE)
         common = rows[:, :, None] * cols[:, None]
         bend, sure = match_neighbours(local[0], local[1], angle_rad, STRIDE, common)
         whole = F.avg_pool2d(inside.to(seen.image), STRIDE, ceil_mode=True) == 1
@@ -292,16 +297,6 @@ class Centroid(nn.Module):
             head.bias = nn.Parameter(bias)
 
 
-def _level(proj: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each view's background, the median of its outer columns, and each stack's standard deviation about it.
-
-    Neither changes when content moves through empty space.
-    """
-    edges = torch.cat([proj[..., :EDGE], proj[..., -EDGE:]], -1).flatten(2)
-    background = edges.median(-1).values[..., None, None]
-    return background, (proj - background).square().mean(dim=(1, 2, 3), keepdim=True).add(1e-20).sqrt()
-
-
 def _gauge_free(tracks: torch.Tensor, angle_rad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Tracks (B, N, K, 2) less the object's own turning; in u the axis' distance from the middle stays in.
 
@@ -309,42 +304,3 @@ def _gauge_free(tracks: torch.Tensor, angle_rad: torch.Tensor) -> tuple[torch.Te
     """
     across, axis = without_gauge(tracks[..., 0], angle_rad, axis="dx")
     return across + axis, without_gauge(tracks[..., 1], angle_rad, axis="dy")[0]
-
-
-def _common(inside: torch.Tensor, axis: int, stride: int, reach: int) -> torch.Tensor:
-    """Weights (B, length) of the rows (axis 2) or columns (axis 3): 1 where all views show them, 0 where 85 % do.
-
-    Rows within ``reach`` px of one that is not shown, beyond the frame too, count as it does: filters mix them.
-    """
-    shown = inside.any(dim=5 - axis).float().mean(dim=1)
-    weight = ((shown - 0.85) / 0.15).clamp(0, 1)
-    least = -F.max_pool1d(F.pad(-weight[:, None], (reach, reach)), 2 * reach + 1, stride=1)
-    return F.avg_pool1d(least, stride, ceil_mode=True)[:, 0]
-
-
-def _noise(image: torch.Tensor) -> torch.Tensor:
-    """The noise (B, S) under the blur of each support: the median over the views of that of their outer columns."""
-    found = []
-    for blur, _ in SUPPORTS:
-        smooth = blurred(image, blur)
-        edge = torch.cat([smooth[..., :3], smooth[..., -3:]], -1)
-        found.append(edge.square().mean(dim=(2, 3)).sqrt().median(dim=1).values + 0.01)
-    return torch.stack(found, 1)
-
-
-def _cut(image: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    """How much of what stands out of the noise lies in the outer two rows and columns: 0 free, 1 as in the middle."""
-    mass = _supports(image, noise)[:, 1].sum(dim=1)  # B, V', U'
-    rows, cols = mass.sum(dim=2), mass.sum(dim=1)
-    ends = [f(lines) for lines in (rows, cols) for f in (lambda x: x[:, :2], lambda x: x[:, -2:])]
-    means = [lines.mean(1) for lines in (rows, rows, cols, cols)]
-    return torch.stack([e.mean(1) / m.clamp(min=1e-6) for e, m in zip(ends, means, strict=True)], 1).clamp(0, 3)
-
-
-def _supports(image: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    """The image (B, N, V', U') where it, blurred, stands out of the noise (B, S): (B, S, N, V', U')."""
-    kept = []
-    for number, (blur, sigmas) in enumerate(SUPPORTS):
-        height = blurred(image, blur) / noise[:, number, None, None, None]
-        kept.append(((height - sigmas) / 2).clamp(0, 1) * image)
-    return torch.stack(kept, 1)
