@@ -246,7 +246,6 @@ def _misaligned_scan(path: Path, settings: SimulationConfig) -> tuple[Any, Shift
 def _train_here(run: Run) -> None:
     """Train in this process with a progress bar; the exit code tells how it ended."""
     from tomoalign_core.learn.recorder import run_training
-
     from tomoalign_core.progress import epoch_lines, training_bar
 
     if not sys.stderr.isatty():
