@@ -47,7 +47,7 @@ def preset(name: str) -> RunConfig:
         return RunConfig(
             name="quick",
             dataset=wide_mix(),
-            train=TrainConfig(epochs=12, steps_per_epoch=50, batch=3, learning_rate=5e-4),
+            train=TrainConfig(epochs=11, steps_per_epoch=50, batch=3, learning_rate=1e-3),
         )
     if name == "full":
         scan = ScanConfig(n_views=(40, 120), n_rows=(64, 112), n_cols=(64, 144), range_deg=(120, 360))

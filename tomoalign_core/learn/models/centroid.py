@@ -33,6 +33,8 @@ from tomoalign_core.learn.models.scene import SUPPORTS, common_of, cut_of, level
 
 STRIDE = 2  # of the encoder, px
 LOCAL_BLURS = (0.5, 1.0, 2.0)  # where the filters that match neighbours start, feature px
+CUT = 0.2  # an object that has this share of its middle's mass at the border is cut
+LEAST_ROLL_DEG = 0.4  # root mean square over a stack; a stage that does not roll at all seems to roll by up to this
 ROLL_SPREAD_PX = 0.35  # 1 degree of roll at LEVER_PX: what is expected before looking
 
 
@@ -121,6 +123,8 @@ class Centroid(nn.Module):
                     seen = self.encode(moved, seen)
                 now = self.look(seen, angle_rad, inside, roll)
             assert now.roll_rad is not None
+            if not self.training:
+                now = now._replace(roll_rad=_told(roll + now.roll_rad) - roll)
             # the residual movement was seen in the frame of the corrected view: turn it back
             clean = None if number else seen.clean * scale + background
             total = Estimate(shift + turned(now.shift, roll), now.log_b, roll + now.roll_rad, clean)
@@ -159,6 +163,9 @@ class Centroid(nn.Module):
         k = tracks.shape[2]
         weights = self.to_weights(hidden).transpose(1, 2)
         rest = self.to_rest(hidden).transpose(1, 2)
+        # where the object leaves the view at top or bottom, centroids in v mean nothing
+        cut = 10 * (seen.cut[:, :2].amax(1) - CUT).clamp(0, 1)
+        weights = torch.cat([weights[..., :k], weights[..., k : 2 * k] - cut[:, None, None], weights[..., 2 * k :]], -1)
         dx = (weights[..., :k].softmax(-1) * across).sum(-1)
         dy = (weights[..., k:].softmax(-1) * torch.cat([down, rows], -1)).sum(-1)
         shift = torch.stack([dx, dy], -1) + rest[..., :2]
@@ -285,7 +292,7 @@ class Centroid(nn.Module):
         trust[0, 2] = -2 * math.log(ROLL_SPREAD_PX / 0.2)
         trust[1] = 1.4  # matches are about half as far off as centroids
         gain = torch.full((self.to_gain.out_channels,), -0.5)
-        rest = torch.tensor([0.0, 0.0, -1.0, -1.0])
+        rest = torch.tensor([0.0, 0.0, -2.5, -2.5])  # log b: about 0.1 px
         starts = (
             (self.to_weights, weights),
             (self.to_trust, trust.flatten()),
@@ -295,6 +302,12 @@ class Centroid(nn.Module):
         for head, bias in starts:
             nn.init.zeros_(head.weight)
             head.bias = nn.Parameter(bias)
+
+
+def _told(roll_rad: torch.Tensor) -> torch.Tensor:
+    """Rolls (B, N) of the stacks that roll by more than noise alone makes it seem; zero for the others."""
+    seen = roll_rad.square().mean(dim=1, keepdim=True).sqrt() > math.radians(LEAST_ROLL_DEG)
+    return roll_rad * seen
 
 
 def _gauge_free(tracks: torch.Tensor, angle_rad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
