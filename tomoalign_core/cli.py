@@ -265,7 +265,8 @@ def _print_scores(run: Run) -> None:
     epochs = run.metrics("epoch")
     if not epochs:
         return
-    best = min(epochs, key=lambda e: sum(c["mse_px2"] for c in e["cases"].values()))
+    number = run.status().best_epoch
+    best = next((e for e in epochs if e["epoch"] == number), epochs[-1])
     typer.echo(f"validation, epoch {best['epoch']} (gauge-removed RMSE, px; bound: Cramér-Rao)")
     typer.echo(f"{'case':<24}{'dx':>8}{'bound':>8}{'dy':>8}{'bound':>8}{'MSE px²':>10}{'label σ²':>10}")
     for name, c in best["cases"].items():

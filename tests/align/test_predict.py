@@ -36,7 +36,7 @@ STACKS = {
             misalign=STAGE,
             noise=NoiseConfig(gaussian=0.03, background=0.2),
         ),
-        0.09,
+        0.13,
     ),
     "Shepp-Logan of another size, 360 degrees": (
         SimulationConfig(

@@ -146,7 +146,8 @@ def test_a_crash_is_told_in_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_best_weights_are_those_of_the_best_epoch_and_load_as_a_model() -> None:
     run = runs.create_run(tiny())
     status = run_training(run)
-    scores = {e["epoch"]: e["cases"]["blobs"]["mse_px2"] ** 0.5 for e in run.metrics("epoch")}
+    cases = {e["epoch"]: e["cases"]["blobs"] for e in run.metrics("epoch")}
+    scores = {epoch: (case["rmse_dx_px"] * case["rmse_dy_px"]) ** 0.5 for epoch, case in cases.items()}
     assert status.best_epoch == min(scores, key=scores.get)
     assert status.best_rmse_px == pytest.approx(min(scores.values()), rel=1e-4)
     model = load_weights(run.id)

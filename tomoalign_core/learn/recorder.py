@@ -146,11 +146,9 @@ class Recorder:
             for name, value in values.items():
                 self.scalars.add_scalar(f"{case}/{name}", value, training.step)
         self._save_sample(training, found)
+        self._save_weights("last.safetensors", training)
         if training.best_epoch == training.epoch:
-            config = self.config
-            shape = fixed_shape(config.dataset.scan)
-            about = {"run": self.run.id, "epoch": str(training.epoch), "key": config.key()}
-            save_weights(self.run.path / "best.safetensors", training.model, config.model, shape, **about)
+            self._save_weights("best.safetensors", training)
         self._checkpoint(training)
         self._tick(training)
         self._last_step = time.monotonic()
@@ -196,6 +194,11 @@ class Recorder:
         with atomic_path(self.run.path / "last.pt") as part:
             torch.save(training.state_dict(), part)
         self._status = self._status.model_copy(update={"step": training.step, "epoch": training.epoch})
+
+    def _save_weights(self, name: str, training: Training) -> None:
+        about = {"run": self.run.id, "epoch": str(training.epoch), "key": self.config.key()}
+        shape = fixed_shape(self.config.dataset.scan)
+        save_weights(self.run.path / name, training.model, self.config.model, shape, **about)
 
     def _resume(self, training: Training) -> None:
         path = self.run.path / "last.pt"

@@ -131,7 +131,9 @@ class Training:
         return found, cases
 
     def _remember_best(self, cases: dict[str, dict[str, float]]) -> None:
-        score = math.sqrt(sum(case["mse_px2"] for case in cases.values()) / len(cases))
+        """The score is the geometric mean of the RMSE of all cases and axes, so that each case counts alike."""
+        errors = [case[name] for case in cases.values() for name in ("rmse_dx_px", "rmse_dy_px")]
+        score = math.exp(sum(math.log(max(e, 1e-9)) for e in errors) / len(errors))
         if self.best is None or score < self.best:
             self.best, self.best_epoch = score, self.epoch
 

@@ -123,14 +123,13 @@ class Centroid(nn.Module):
                     seen = self.encode(moved, seen)
                 now = self.look(seen, angle_rad, inside, roll)
             assert now.roll_rad is not None
-            if not self.training:
-                now = now._replace(roll_rad=_told(roll + now.roll_rad) - roll)
+            turn = roll + now.roll_rad if self.training else _told(roll + now.roll_rad)
             # the residual movement was seen in the frame of the corrected view: turn it back
             clean = None if number else seen.clean * scale + background
-            total = Estimate(shift + turned(now.shift, roll), now.log_b, roll + now.roll_rad, clean)
+            total = Estimate(shift + turned(now.shift, roll), now.log_b, turn, clean)
             if learned:
                 estimates.append(total)
-            shift, roll = total.shift.detach(), (roll + now.roll_rad).detach()
+            shift, roll = total.shift.detach(), turn.detach()
         return estimates
 
     def look(
