@@ -116,9 +116,10 @@ def fill(page: Any, label: str, value: object) -> None:
 
 
 def test_a_click_starts_a_training_whose_curve_moves_and_keeps_its_zoom_until_a_click_stops_it(page: Any) -> None:
+    fill(page, "Epochs", 20)
     fill(page, "Batch, stacks", 1)
     fill(page, "Steps per epoch", 20)
-    page.get_by_text("400 steps · 400 stacks").wait_for()  # the server has taken both
+    page.get_by_text("400 steps · 400 stacks").wait_for()  # the server has taken all three
     page.get_by_role("button", name="Start").click()
 
     first = wait_for(lambda: page.evaluate(POINTS))
