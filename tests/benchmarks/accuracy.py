@@ -95,7 +95,10 @@ def main() -> None:
     head = ["stack", *METHODS, "Cramér-Rao bound"]
     print("| " + " | ".join(head) + " |\n|" + " --- |" * len(head), flush=True)
     for name, config in CASES.items():
-        print("| " + " | ".join(row(name, simulated(config, args.stacks), args.model, timed=args.seconds)) + " |", flush=True)
+        print(
+            "| " + " | ".join(row(name, simulated(config, args.stacks), args.model, timed=args.seconds)) + " |",
+            flush=True,
+        )
     if args.scan:
         stages = {
             "jitter σ (4, 1)": MisalignConfig(dx_sigma_px=4, dy_sigma_px=1),
