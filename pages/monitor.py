@@ -11,7 +11,8 @@ from pages.shared.run_charts import charts, epoch_window
 from pages.shared.run_state import controls, downloads, has_weights, header, log_tail
 from pages.shared.runs_table import pick_run
 from pages.shared.words import GAUGE
-from tomoalign_core.learn.runs import Run, State, list_runs
+from tomoalign_core.learn.jobs import State
+from tomoalign_core.learn.runs import Run, list_runs
 
 through_router("pages/monitor.py")
 

@@ -121,7 +121,7 @@ def train(
     again: Annotated[bool, typer.Option("--again", help="Train anew, even if a run of these settings exists")] = False,
 ) -> None:
     """Train a network. The same settings are never trained twice: a finished run is opened, a stopped one goes on."""
-    from tomoalign_core.learn import runs
+    from tomoalign_core.learn import jobs, runs
     from tomoalign_core.learn.train import choose_device
 
     if sum(v is not None for v in (preset, config, resume)) > 1:
@@ -142,7 +142,7 @@ def train(
             seed=seed,
         )
         choose_device(settings.train.device)  # refused before a folder is made
-        with runs.starting():
+        with jobs.starting():
             run, outcome = runs.claim(settings, again=again)
         if outcome == "joined":
             raise InputError(f"{run.id}: a run of these settings is being trained now; watch it, or use --again")

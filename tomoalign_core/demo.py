@@ -24,7 +24,7 @@ from tomoalign_core.doctor import findings
 from tomoalign_core.files.shifts import write_csv
 from tomoalign_core.files.stacks import write_aligned, write_stack
 from tomoalign_core.geometry import Shifts
-from tomoalign_core.learn import runs
+from tomoalign_core.learn import jobs, runs
 from tomoalign_core.learn.presets import wide_mix
 from tomoalign_core.learn.recorder import run_training
 from tomoalign_core.learn.runs import Run
@@ -85,7 +85,7 @@ def run_demo(out: Path, *, epochs: int, say: Say) -> Path:
 
 
 def _trained(config: RunConfig, say: Say) -> Run:
-    with runs.starting():
+    with jobs.starting():
         run, outcome = runs.claim(config)
     if outcome == "opened":
         say(f"2/4 found the network of an earlier demo: {run.id}")

@@ -12,7 +12,7 @@ def findings() -> dict[str, str]:
     """Versions, devices, memory, the optional tomopy and the trained aligner, each as one line."""
     import torch
 
-    from tomoalign_core.learn.runs import workspace
+    from tomoalign_core.learn.jobs import workspace
     from tomoalign_core.learn.weights import PRETRAINED
 
     found = {"python": f"{platform.python_version()} on {platform.system()} {platform.machine()}"}

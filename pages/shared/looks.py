@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import plotly.graph_objects as go
 import streamlit as st
 
-from tomoalign_core.learn.runs import State
+from tomoalign_core.learn.jobs import State
 
 CHART_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
 Colour = Literal["red", "orange", "blue", "green", "gray"]

@@ -11,7 +11,8 @@ import streamlit as st
 from pages.shared import reading
 from pages.shared.looks import ACTIVE, state_badge
 from pages.shared.words import HELP_GAUGE, duration, pixels
-from tomoalign_core.learn.runs import Run, State, Status, resume
+from tomoalign_core.learn.jobs import State
+from tomoalign_core.learn.runs import Run, Status, resume
 
 
 def has_weights(run: Run) -> bool:

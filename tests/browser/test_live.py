@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from tomoalign_core.learn.runs import Run, is_held
+from tomoalign_core.learn.jobs import is_held
+from tomoalign_core.learn.runs import Run
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)

@@ -14,20 +14,9 @@ import pytest
 from filelock import FileLock
 
 from tomoalign_core.config import InputError, RunConfig, TrainConfig
-from tomoalign_core.learn import runs
-from tomoalign_core.learn.runs import (
-    START_GRACE_S,
-    Run,
-    Status,
-    claim,
-    create_run,
-    is_held,
-    launch,
-    list_runs,
-    open_run,
-    resume,
-    workspace,
-)
+from tomoalign_core.learn import jobs, runs
+from tomoalign_core.learn.jobs import START_GRACE_S, is_held, workspace
+from tomoalign_core.learn.runs import Run, Status, claim, create_run, launch, list_runs, open_run, resume
 
 CONFIG = RunConfig(name="test")
 
@@ -116,7 +105,7 @@ def test_a_run_that_ends_while_it_is_looked_at_is_not_called_interrupted(monkeyp
         run.write_status(Status(state="finished"))
         return False
 
-    monkeypatch.setattr(runs, "is_held", ends_now)
+    monkeypatch.setattr(jobs, "is_held", ends_now)
     assert run.status().state == "finished"
 
 
@@ -148,7 +137,7 @@ def test_looking_at_a_lock_does_not_keep_a_training_from_taking_it(tmp_path: Pat
 def test_a_run_has_one_process_at_a_time(process: list[subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch):
     run = create_run(CONFIG)
     process.append(holder(run))
-    monkeypatch.setattr(runs, "FileLock", lambda path, timeout: FileLock(path, timeout=0))
+    monkeypatch.setattr(jobs, "FileLock", lambda path, timeout: FileLock(path, timeout=0))
     with pytest.raises(InputError, match="is being trained by another process"), run.alive():
         pass
 
@@ -300,7 +289,7 @@ def test_a_stop_asked_for_before_does_not_end_the_resumed_training(monkeypatch: 
 CLAIM = """
 import sys
 from tomoalign_core.config import RunConfig
-from tomoalign_core.learn import runs
+from tomoalign_core.learn import jobs, runs
 runs.spawn = lambda run: print("spawned", flush=True)
 sys.stdin.readline()
 run, outcome = runs.launch(RunConfig(name="test"))
@@ -321,6 +310,36 @@ def test_two_people_who_press_start_together_get_one_run_and_one_process(process
     assert sum(words.count("spawned") for words in said) == 1
     assert {words[-2] for words in said} == {list_runs()[0].id}
     assert sorted(words[-1] for words in said) == ["joined", "started"]
+
+
+# ---------------------------------------------------------------- read-only
+
+
+@pytest.mark.parametrize("door", ["create", "launch", "resume", "stop", "spawn"])
+def test_a_read_only_dashboard_refuses_every_door(door: str, spawned: list[Run], monkeypatch: pytest.MonkeyPatch):
+    run = create_run(CONFIG)
+    before = sorted(path.name for path in run.path.iterdir())
+    monkeypatch.setenv("TOMOALIGN_READONLY", "1")
+    doors = {
+        "create": lambda: create_run(CONFIG),
+        "launch": lambda: launch(CONFIG),
+        "resume": lambda: resume(run),
+        "stop": run.request_stop,
+        "spawn": lambda: run.spawn("train"),
+    }
+    with pytest.raises(InputError, match="TOMOALIGN_READONLY is set"):
+        doors[door]()
+    assert spawned == []
+    assert list_runs() == [run]
+    assert sorted(path.name for path in run.path.iterdir()) == before
+
+
+@pytest.mark.parametrize("value", ["", "0"])
+def test_a_dashboard_is_not_read_only_when_the_variable_says_no(
+    value: str, spawned: list[Run], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TOMOALIGN_READONLY", value)
+    assert launch(CONFIG)[1] == "started"
 
 
 # ---------------------------------------------------------------- finding runs

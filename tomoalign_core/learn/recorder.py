@@ -17,9 +17,10 @@ import torch
 from tomoalign_core.config import InputError
 from tomoalign_core.files.atomic import atomic_path
 from tomoalign_core.learn.dataset import collate
+from tomoalign_core.learn.jobs import workspace
 from tomoalign_core.learn.models import Estimate
 from tomoalign_core.learn.models.matching import undo
-from tomoalign_core.learn.runs import Run, Status, workspace
+from tomoalign_core.learn.runs import Run, Status
 from tomoalign_core.learn.train import Diverged, Training, choose_device, fixed_shape
 from tomoalign_core.learn.weights import save_weights
 from tomoalign_core.simulate import SimulatedScan

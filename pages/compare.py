@@ -1,0 +1,11 @@
+"""Compare."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.shared.router import through_router
+
+through_router("pages/compare.py")
+
+st.title("Compare", anchor=False)
