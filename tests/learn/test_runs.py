@@ -138,7 +138,7 @@ def test_a_run_has_one_process_at_a_time(process: list[subprocess.Popen[str]], m
     run = create_run(CONFIG)
     process.append(holder(run))
     monkeypatch.setattr(jobs, "FileLock", lambda path, timeout: FileLock(path, timeout=0))
-    with pytest.raises(InputError, match="is being trained by another process"), run.alive():
+    with pytest.raises(InputError, match="another process is at work on it"), run.alive():
         pass
 
 
