@@ -12,7 +12,7 @@ import torch
 from tomoalign_core.config import InputError, MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
 from tomoalign_core.geometry import Shifts, angles, centred_axis
 from tomoalign_core.metrics import rms
-from tomoalign_core.simulate import SimulatedScan, simulate
+from tomoalign_core.simulate import SimulatedScan, expose, plan_scan, simulate
 from tomoalign_core.simulate.misalign import add_noise, draw_levels, draw_shifts
 from tomoalign_core.simulate.phantoms import Ellipsoids
 from tomoalign_core.simulate.project import project_ellipsoids
@@ -214,6 +214,25 @@ def test_one_phantom_seed_shows_one_object_under_different_movements():
     assert isinstance(two.phantom, Ellipsoids)
     np.testing.assert_array_equal(one.phantom.form, two.phantom.form)
     assert not np.allclose(one.shifts.dx_px, two.shifts.dx_px)
+
+
+def test_an_object_with_a_seed_of_its_own_stays_whatever_the_stage_and_the_number_of_views():
+    one = scanned(phantom_seed=7)
+    other = scanned(phantom_seed=7, seed=3, scan=SCAN.changed(n_views=20), misalign=MisalignConfig(jumps=3))
+    assert isinstance(one.phantom, Ellipsoids)
+    assert isinstance(other.phantom, Ellipsoids)
+    np.testing.assert_array_equal(one.phantom.center, other.phantom.center)
+    assert not np.array_equal(one.phantom.center, scanned(phantom_seed=8).phantom.center)
+
+
+def test_plans_that_differ_in_noise_have_the_same_projections():
+    settings = SimulationConfig(scan=SCAN, misalign=MisalignConfig(roll_sigma_deg=1), seed=4)
+    noisy_settings = settings.changed(noise=NoiseConfig(counts=200, background=0.3, gain=0.1))
+    plan, other = plan_scan(settings), plan_scan(noisy_settings)
+    moved = plan.project()
+    assert torch.equal(moved, other.project())
+    assert torch.equal(expose(other, moved).proj, simulate(noisy_settings).proj)
+    assert torch.equal(moved, plan.project())  # exposing leaves them as they are
 
 
 # ---------------------------------------------------------------- scans of voxel volumes

@@ -49,6 +49,39 @@ class SimulatedScan:
         return _project(self.phantom, self.angle_rad, rows, cols, None, self.proj.device) * self.scale
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ScanPlan:
+    """All that chance decides of a scan, drawn before a pixel is computed: cheap, and enough to make the scan.
+
+    Two plans with the same object, angles, size and shifts have the same projections, whatever their noise.
+
+    Attributes
+    ----------
+    phantom : ellipsoids, or a voxel volume [z, y, x].
+    shifts : what the stage does; its angles are those of the views.
+    gain, offset : of each view, (N,).
+    gaussian, counts : σ of the noise, and photons a pixel or None.
+    noise_seed : of every pixel's noise.
+    rescale : whether each view is divided by its maximum.
+    """
+
+    n_rows: int
+    n_cols: int
+    phantom: Ellipsoids | torch.Tensor
+    shifts: Shifts
+    gain: np.ndarray
+    offset: np.ndarray
+    gaussian: float
+    counts: float | None
+    noise_seed: int
+    rescale: bool
+
+    def project(self, *, moved: bool = True, device: torch.device | str = "cpu") -> torch.Tensor:
+        """Line integrals (N, V, U) without noise: as the stage moved, or as a perfect stage had stood."""
+        shifts = self.shifts if moved else None
+        return _project(self.phantom, self.shifts.angle_rad, self.n_rows, self.n_cols, shifts, device)
+
+
 def simulate(
     config: SimulationConfig,
     *,
@@ -61,10 +94,18 @@ def simulate(
     Parameters
     ----------
     phantom_seed
-        Draw the object from this seed instead of the stack's own, so that several stacks show the same one.
+        Draw the object from this seed instead of the settings' own, so that several stacks show the same one.
     shape
         (N, V, U) that replaces the scan's; a batch of stacks must agree on it.
     """
+    plan = plan_scan(config, phantom_seed=phantom_seed, shape=shape)
+    return expose(plan, plan.project(device=device))
+
+
+def plan_scan(
+    config: SimulationConfig, *, phantom_seed: int | None = None, shape: tuple[int, int, int] | None = None
+) -> ScanPlan:
+    """Draw what the settings leave to chance, and read the volume if they name one; see ``simulate``."""
     rng = np.random.default_rng(config.seed)
     scan = _fixed(config.scan, shape, rng)
     n, rows, cols = (int(v) for v in (scan.n_views, scan.n_rows, scan.n_cols))
@@ -75,22 +116,43 @@ def simulate(
     gain, offset = draw_levels(config.noise, n, rng)
     gaussian = draw(config.noise.gaussian, rng)
     counts = None if config.noise.counts is None else draw(config.noise.counts, rng)
-    generator = torch.Generator(device=device).manual_seed(int(rng.integers(2**62)))
-    phantom_rng = rng if phantom_seed is None else np.random.default_rng(phantom_seed)
+    noise_seed = int(rng.integers(2**62))
+    own = config.phantom_seed if phantom_seed is None else phantom_seed
     phantom: Ellipsoids | torch.Tensor
     if config.phantom.kind == "voxels":
         phantom = _volume(str(config.phantom.path))
     else:
-        phantom = draw_phantom(config.phantom, scan, phantom_rng)
+        phantom = draw_phantom(config.phantom, scan, rng if own is None else np.random.default_rng(own))
+    return ScanPlan(
+        n_rows=rows,
+        n_cols=cols,
+        phantom=phantom,
+        shifts=shifts,
+        gain=gain,
+        offset=offset,
+        gaussian=gaussian,
+        counts=counts,
+        noise_seed=noise_seed,
+        rescale=config.noise.rescale,
+    )
 
-    moved = _project(phantom, angle_rad, rows, cols, shifts, device)
+
+def expose(plan: ScanPlan, moved: torch.Tensor) -> SimulatedScan:
+    """What the detector makes of the projections ``plan.project()``, which are left as they are."""
     scale = 1 / max(float(moved.max()), 1e-12)
-    clean = moved * scale * _column(gain, moved) + _column(offset, moved)
-    proj = add_noise(clean, gaussian=gaussian, counts=counts, generator=generator)
-    if config.noise.rescale:
+    clean = moved * scale * _column(plan.gain, moved) + _column(plan.offset, moved)
+    generator = torch.Generator(device=moved.device).manual_seed(plan.noise_seed)
+    proj = add_noise(clean, gaussian=plan.gaussian, counts=plan.counts, generator=generator)
+    if plan.rescale:
         proj = proj / proj.amax(dim=(1, 2), keepdim=True).clamp(min=1e-12)
     return SimulatedScan(
-        proj=proj, clean=clean, shifts=shifts, gaussian=gaussian, counts=counts, phantom=phantom, scale=scale
+        proj=proj,
+        clean=clean,
+        shifts=plan.shifts,
+        gaussian=plan.gaussian,
+        counts=plan.counts,
+        phantom=plan.phantom,
+        scale=scale,
     )
 
 
