@@ -31,7 +31,7 @@ from tomoalign_core.learn.runs import Run
 from tomoalign_core.learn.weights import PRETRAINED
 from tomoalign_core.metrics import psnr, scan_bound, score_shifts
 from tomoalign_core.progress import epoch_lines
-from tomoalign_core.show.curves import Course, Look, error_curve
+from tomoalign_core.show.curves import Look, course_of, error_curve
 from tomoalign_core.show.figures import SINOGRAM, SLICE, pictures, shifts_over_angle
 from tomoalign_core.show.report import Section, write_report
 from tomoalign_core.simulate import SimulatedScan, simulate
@@ -156,14 +156,9 @@ def _training_curve(run: Run) -> go.Figure:
     steps, epochs = run.metrics("step"), run.metrics("epoch")
     case = next(iter(epochs[-1]["cases"]))
     last = epochs[-1]["cases"][case]
-    names = ("rmse_dx_px", "rmse_dy_px")
-
-    def course(lines: list[dict[str, float]], x: list[float]) -> Course:
-        return Course(x=np.array(x, float), values={n: np.array([line[n] for line in lines]) for n in names})
-
     return error_curve(
-        course(steps, [s["step"] for s in steps]),
-        course([e["cases"][case] for e in epochs], [e["step"] for e in epochs]),
+        course_of(steps, "step"),
+        course_of(epochs, "step", case=case),
         Look(),
         bound_px={"dx": last["bound_dx_px"], "dy": last["bound_dy_px"]},
         label_sigma_px=float(np.sqrt(last["label_variance_px2"])),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -65,6 +67,21 @@ def label_variance(truth: Shifts) -> float:
     """What a network that knows nothing scores: mean square of the gauge-removed true dx and dy, px²."""
     free = truth.gauge_free()
     return (rms(free.dx_px) ** 2 + rms(free.dy_px) ** 2) / 2
+
+
+def overall_rmse(cases: Mapping[str, Mapping[str, float]]) -> float:
+    """One figure for all validation cases: the geometric mean of their RMSE in dx and dy, so that each counts alike.
+
+    >>> easy, hard = {"rmse_dx_px": 0.1, "rmse_dy_px": 0.1}, {"rmse_dx_px": 4, "rmse_dy_px": 1}
+    >>> round(overall_rmse({"easy": easy, "hard": hard}), 3)
+    0.447
+    """
+    return geometric_mean([case[name] for case in cases.values() for name in ("rmse_dx_px", "rmse_dy_px")])
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    """The mean of what is compared by ratio; a value of zero counts as 1e-9."""
+    return math.exp(math.fsum(math.log(max(v, 1e-9)) for v in values) / len(values))
 
 
 def rms(values: ArrayLike) -> float:

@@ -7,12 +7,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from tomoalign_core.config import RunConfig
 from tomoalign_core.learn.runs import Run
-from tomoalign_core.show.curves import Course
+from tomoalign_core.show.curves import Course, course_of
 
 Version = tuple[str, int, int]
 
@@ -66,35 +65,13 @@ def metrics_of(path: str) -> MetricsTail:
 
 def train_course(tail: MetricsTail, x: str) -> Course:
     """Step lines as columns; ``x`` is "step", "epoch" or "time_s"."""
-    lines = tail.lines("step")
-    names = [name for name in ("loss", "rmse_dx_px", "rmse_dy_px") if lines and name in lines[0]]
-    return Course(x=_column(lines, x), values={name: _column(lines, name) for name in names})
+    return course_of(tail.lines("step"), x)
 
 
 def case_courses(tail: MetricsTail, x: str) -> dict[str, Course]:
     """Validation lines as columns, by case."""
     lines = tail.lines("epoch")
-    cases = list(lines[-1]["cases"]) if lines else []
-    return {
-        case: Course(
-            x=_column(lines, x),
-            values={name: _column([line["cases"][case] for line in lines], name) for name in lines[-1]["cases"][case]},
-        )
-        for case in cases
-    }
-
-
-def _column(lines: list[dict[str, Any]], name: str) -> np.ndarray:
-    return np.array([line[name] for line in lines], float)
-
-
-def sample(path: str, epoch: int) -> dict[str, dict[str, np.ndarray]]:
-    """The validation samples of an epoch: case to name to array."""
-    cases: dict[str, dict[str, np.ndarray]] = {}
-    for name, values in Run(Path(path)).sample(epoch).items():
-        case, what = name.rsplit("/", 1)
-        cases.setdefault(case, {})[what] = values
-    return cases
+    return {case: course_of(lines, x, case=case) for case in (lines[-1]["cases"] if lines else ())}
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

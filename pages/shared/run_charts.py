@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import streamlit as st
 
 from pages.shared import reading
 from pages.shared.live_plot import live_plot
 from pages.shared.looks import is_dark
-from tomoalign_core.geometry import Shifts
-from tomoalign_core.learn.runs import Run
+from tomoalign_core.learn.runs import Run, sample_shifts
 from tomoalign_core.show import curves, figures
 
 PICTURES = {"sinogram": 250, "slice": 320}
@@ -90,9 +91,9 @@ def epoch_window(run: Run) -> None:
 @st.cache_data(max_entries=128, show_spinner=False)
 def sample_figures(path: str, epoch: int, case: str | None, dark: bool) -> dict[str, str]:
     """The figures of an epoch as JSON; its samples are written once, hence never stale."""
-    cases = reading.sample(path, epoch)
+    cases = Run(Path(path)).sample_by_case(epoch)
     arrays = cases[case] if case in cases else next(iter(cases.values()))
-    found, truth = _tables(arrays)
+    found, truth = sample_shifts(arrays)
     drawn = {
         "shifts": figures.shifts_over_angle({"found": found}, truth, dark=dark, height=380),
         "scatter": figures.found_against_true(found, truth, dark=dark, height=380),
@@ -135,13 +136,3 @@ def _pick_epoch(run: Run, epochs: list[int]) -> int:
                 on_click=lambda: st.session_state.pop("epoch-kept"),
             )
     return chosen
-
-
-def _tables(arrays: dict[str, np.ndarray]) -> tuple[Shifts, Shifts]:
-    angle = arrays["angle_rad"]
-    sigma = arrays.get("sigma", np.full_like(arrays["found"], np.nan))
-    found = Shifts.from_arrays(
-        angle_rad=angle, dx_px=arrays["found"][:, 0], dy_px=arrays["found"][:, 1],
-        dx_sigma_px=sigma[:, 0], dy_sigma_px=sigma[:, 1],
-    )  # fmt: skip
-    return found, Shifts.from_arrays(angle_rad=angle, dx_px=arrays["true"][:, 0], dy_px=arrays["true"][:, 1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 
 from tomoalign_core.config import InputError, RunConfig
 from tomoalign_core.files.atomic import atomic_path
+from tomoalign_core.geometry import Shifts
 from tomoalign_core.learn.jobs import Job, JobStatus, State, refuse_when_read_only, starting, workspace
 
 
@@ -69,6 +71,24 @@ class Run(Job[Status]):
         """Arrays named ``<case>/<what>``: angle_rad, true, found, sigma, sinograms and slices."""
         with np.load(self.path / "samples" / f"epoch_{epoch:04d}.npz", allow_pickle=False) as archive:
             return dict(archive)
+
+    def sample_by_case(self, epoch: int) -> dict[str, dict[str, np.ndarray]]:
+        """The arrays of ``sample``: case to name to array."""
+        cases: dict[str, dict[str, np.ndarray]] = {}
+        for name, values in self.sample(epoch).items():
+            case, what = name.rsplit("/", 1)
+            cases.setdefault(case, {})[what] = values
+        return cases
+
+
+def sample_shifts(arrays: Mapping[str, np.ndarray]) -> tuple[Shifts, Shifts]:
+    """The found and the true shifts of one case of a sample."""
+    angle, found, true = arrays["angle_rad"], arrays["found"], arrays["true"]
+    sigma = arrays.get("sigma", np.full_like(found, np.nan))
+    said = Shifts.from_arrays(
+        angle_rad=angle, dx_px=found[:, 0], dy_px=found[:, 1], dx_sigma_px=sigma[:, 0], dy_sigma_px=sigma[:, 1]
+    )
+    return said, Shifts.from_arrays(angle_rad=angle, dx_px=true[:, 0], dy_px=true[:, 1])
 
 
 def list_runs() -> list[Run]:

@@ -12,7 +12,7 @@ from tomoalign_core.config import InputError, RunConfig, ScanConfig
 from tomoalign_core.learn.dataset import collate, training_batch, validation_stacks
 from tomoalign_core.learn.losses import errors_of, loss_of
 from tomoalign_core.learn.models import Estimate, build_model
-from tomoalign_core.metrics import scan_bound
+from tomoalign_core.metrics import overall_rmse, scan_bound
 from tomoalign_core.simulate import SimulatedScan
 
 
@@ -131,9 +131,7 @@ class Training:
         return found, cases
 
     def _remember_best(self, cases: dict[str, dict[str, float]]) -> None:
-        """The score is the geometric mean of the RMSE of all cases and axes, so that each case counts alike."""
-        errors = [case[name] for case in cases.values() for name in ("rmse_dx_px", "rmse_dy_px")]
-        score = math.exp(sum(math.log(max(e, 1e-9)) for e in errors) / len(errors))
+        score = overall_rmse(cases)
         if self.best is None or score < self.best:
             self.best, self.best_epoch = score, self.epoch
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -23,6 +24,20 @@ class Course:
 
     x: Float
     values: Mapping[str, Float]
+
+
+def course_of(lines: Sequence[Mapping[str, Any]], x: str, *, case: str | None = None) -> Course:
+    """The lines of a run's metrics as columns; with ``case`` the figures of one validation case, else of training.
+
+    A figure that a line does not hold is NaN there.
+
+    >>> course_of([{"step": 1, "loss": 4.0}, {"step": 2}], "step").values["loss"].tolist()
+    [4.0, nan]
+    """
+    rows = [line["cases"].get(case, {}) for line in lines] if case is not None else lines
+    names = dict.fromkeys(name for row in rows for name, value in row.items() if isinstance(value, int | float))
+    values = {name: np.array([row.get(name, np.nan) for row in rows], float) for name in names}
+    return Course(x=np.array([line[x] for line in lines], float), values=values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +87,9 @@ def loss_curve(train: Course, cases: Mapping[str, Course], look: Look) -> go.Fig
     lowest = min((np.nanmin(c.values["loss"]) for c in (train, *cases.values()) if len(c.x)), default=1.0)
     # a likelihood may go below zero, where a log axis would show nothing
     below = look.log_y and not lowest > 0
-    return _axes(figure, look, "loss (goes below zero: not log)" if below else "loss", log_y=look.log_y and not below)
+    return finish_axes(
+        figure, look, "loss (goes below zero: not log)" if below else "loss", log_y=look.log_y and not below
+    )
 
 
 def error_curve(
@@ -106,20 +123,20 @@ def error_curve(
             _add_level(figure, ends, bound_px[part], f"bound {part}", COLOUR[part], position=LEVEL_WORDS[part])
     if label_sigma_px:
         _add_level(figure, ends, label_sigma_px, "knowing nothing", FAINT)
-    return _axes(figure, look, "RMSE, gauge removed, px", log_y=look.log_y)
+    return finish_axes(figure, look, "RMSE, gauge removed, px", log_y=look.log_y)
 
 
 def _add_smoothed(figure: go.Figure, x: Float, y: Float, look: Look, *, name: str, colour: str) -> None:
     if look.smoothing:
         _add_faint(figure, x, y, f"{name}, each step", colour)
     figure.add_scatter(
-        x=_thin(x), y=_thin(smooth(y, look.smoothing)), name=name, mode="lines", line={"color": colour, "width": 2}
+        x=thin(x), y=thin(smooth(y, look.smoothing)), name=name, mode="lines", line={"color": colour, "width": 2}
     )
 
 
 def _add_faint(figure: go.Figure, x: Float, y: Float, name: str, colour: str, opacity: float = 0.4) -> None:
     line = {"color": colour, "width": 1}
-    figure.add_scatter(x=_thin(x), y=_thin(y), name=name, mode="lines", line=line, opacity=opacity, hoverinfo="skip")
+    figure.add_scatter(x=thin(x), y=thin(y), name=name, mode="lines", line=line, opacity=opacity, hoverinfo="skip")
 
 
 def _add_level(
@@ -141,7 +158,8 @@ def _add_level(
     )
 
 
-def _axes(figure: go.Figure, look: Look, y_title: str, *, log_y: bool) -> go.Figure:
+def finish_axes(figure: go.Figure, look: Look, y_title: str, *, log_y: bool) -> go.Figure:
+    """Title the axes of a course and, on a log scale, choose ticks that fit the span of what is drawn."""
     figure.update_xaxes(title_text=look.x_title)
     figure.update_yaxes(title_text=y_title, type="log" if log_y else "linear")
     if log_y:
@@ -154,5 +172,6 @@ def _axes(figure: go.Figure, look: Look, y_title: str, *, log_y: bool) -> go.Fig
     return figure
 
 
-def _thin(values: Float) -> Float:
+def thin(values: Float) -> Float:
+    """Every so many-th value, so that no more are left than a screen can show."""
     return values[:: max(1, len(values) // MOST_POINTS)]
