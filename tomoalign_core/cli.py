@@ -196,6 +196,29 @@ def align(
 
 
 @app.command()
+def compare(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN]...", help="Ids or folders; none: the newest finished ones")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--csv", help="Write the whole table there, all cases included")] = None,
+) -> None:
+    """Set trainings beside each other: best and last errors, and only the settings that differ."""
+    from tomoalign_core.files.atomic import atomic_path
+    from tomoalign_core.learn import comparison, runs
+
+    chosen = [runs.open_run(name) for name in dict.fromkeys(names or [])] or comparison.newest_finished()
+    if not chosen:
+        raise InputError(f"{runs.workspace() / 'runs'}: holds no finished run to compare; train one, or name runs")
+    summaries = [comparison.summarise(run) for run in chosen]
+    for line in comparison.as_text(summaries):
+        typer.echo(line)
+    if out is not None:
+        with atomic_path(out) as part:
+            part.write_text(comparison.to_csv(summaries), encoding="utf-8")
+        typer.echo(f"{out}: {len(summaries)} runs")
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the results")] = Path("workspace/demo"),
     epochs: Annotated[int, typer.Option(help="How long to train, in epochs of 20 steps", min=1)] = 10,

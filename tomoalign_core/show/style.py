@@ -15,6 +15,8 @@ DX, DY, ROLL = "#2b85c9", "#d9691c", "#1b9e77"
 COLOUR = {"dx": DX, "dy": DY, "roll": ROLL}
 FAINT = "#8a94a0"
 CASES = ("#b0559f", "#1b9e77", "#8c6d1f", "#6a6fc0")
+# runs that are compared: apart for every kind of colour vision, and for none by their symbols
+RUNS = ("#3568b8", "#ea6f52", "#178060", "#c2508f", "#ad9318", "#38a4c8")
 SYMBOLS = ("circle", "diamond", "square", "triangle-up")
 FONT = '"Source Sans", "Source Sans Pro", "Segoe UI", sans-serif'
 
