@@ -204,11 +204,11 @@ def compare(
 ) -> None:
     """Set trainings beside each other: best and last errors, and only the settings that differ."""
     from tomoalign_core.files.atomic import atomic_path
-    from tomoalign_core.learn import comparison, runs
+    from tomoalign_core.learn import comparison, jobs, runs
 
     chosen = [runs.open_run(name) for name in dict.fromkeys(names or [])] or comparison.newest_finished()
     if not chosen:
-        raise InputError(f"{runs.workspace() / 'runs'}: holds no finished run to compare; train one, or name runs")
+        raise InputError(f"{jobs.workspace() / 'runs'}: holds no finished run to compare; train one, or name runs")
     summaries = [comparison.summarise(run) for run in chosen]
     for line in comparison.as_text(summaries):
         typer.echo(line)
