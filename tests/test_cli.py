@@ -143,6 +143,9 @@ def test_a_bad_stack_is_one_line_exit_2_and_nothing_written(
         (("train", "--config", "nothing.json"), "no such configuration"),
         (("train", "--preset", "quick", "--config", "x.json"), "exclude each other"),
         (("train", "--preset", "quick", "--device", "cuda:99"), "device cuda:99"),
+        (("train", "--grid", "train.speed=1,2"), "train.speed: there is no such setting"),
+        (("train", "--grid", "train.batch"), "write SETTING=VALUE,VALUE"),
+        (("train", "--grid", "train.batch=2", "--resume", "x"), "give one of them"),
         (("simulate", "out.h5", "--noise", "-1"), "gaussian = -1"),
         (("simulate", "out.h5", "--views", "1"), "n_views = 1"),
         (("simulate", "out.h5", "--volume", "nothing.npy"), "no such file"),
@@ -179,6 +182,24 @@ def test_align_refuses_an_unknown_method_model_and_folder(
     assert "not the weights" in capsys.readouterr().err
     assert run("align", scan, "--shifts", tmp_path / "no" / "s.csv", "--method", "center-of-mass") == 2
     assert "does not exist" in capsys.readouterr().err
+
+
+def test_a_grid_queues_one_run_for_each_combination_and_tells_their_ids(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tomoalign_core.learn import runs
+
+    spawned: list[runs.Run] = []
+    monkeypatch.setattr(runs, "spawn", spawned.append)
+    grid = ("--grid", "train.learning_rate=1e-3,3e-3", "--grid", "model.channels=8,16")
+    assert run("train", "--epochs", 2, *grid) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [id_ for id_, _ in lines] == [one.id for one in spawned]
+    assert [outcome for _, outcome in lines] == ["started"] * 4
+    chosen = {(one.config.train.learning_rate, one.config.model.channels, one.config.train.epochs) for one in spawned}
+    assert chosen == {(rate, channels, 2) for rate in (1e-3, 3e-3) for channels in (8, 16)}
+    assert run("train", "--epochs", 2, *grid) == 0
+    assert capsys.readouterr().out.count("joined") == 4 == len(spawned)
 
 
 def test_the_module_runs_as_a_program_and_shows_help() -> None:

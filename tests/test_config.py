@@ -17,6 +17,7 @@ from tomoalign_core.config import (
     PhantomConfig,
     RunConfig,
     ScanConfig,
+    Settings,
     SimulationConfig,
     TrainConfig,
 )
@@ -76,6 +77,33 @@ def test_names_and_how_it_is_watched_do_not_make_another_training():
 )
 def test_whatever_changes_the_weights_changes_the_key(other: RunConfig):
     assert other.key() != RunConfig().key()
+
+
+def test_runs_trained_before_a_setting_came_are_still_found_and_the_shipped_network_s_key_is_true():
+    assert preset("quick").key() == "ccf9e4f0446ef6c9"  # stands in the model card
+    assert preset("full").key() == "953cf857590dd10d"
+    assert preset("notebook").key() == "724898fe82c69a9b"
+
+
+def test_a_setting_that_came_later_is_silent_at_its_default_and_only_there():
+    class Before(Settings):
+        width: int = 3
+
+    class Now(Before):
+        depth: int = 2
+        silent_at_default = frozenset({"depth"})
+
+    class Several(Settings):
+        parts: tuple[Before | Now, ...]
+
+    assert Now().key() == Before().key() != Now(depth=4).key()
+    assert Now(depth=4).key() != Now(depth=5).key()
+    assert Several(parts=(Now(),)).key() == Several(parts=(Before(),)).key() != Several(parts=(Now(depth=4),)).key()
+
+
+@pytest.mark.parametrize("later", [{"precision": "bfloat16"}, {"warm_up": 0.1}, {"schedule": "cosine"}])
+def test_precision_and_schedule_make_another_training(later: dict[str, object]):
+    assert RunConfig(train=TrainConfig.model_validate(later)).key() != RunConfig().key()
 
 
 # ---------------------------------------------------------------- refusals

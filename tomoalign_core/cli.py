@@ -119,13 +119,21 @@ def train(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:1")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the weights")] = None,
     again: Annotated[bool, typer.Option("--again", help="Train anew, even if a run of these settings exists")] = False,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Several values of a setting, e.g. train.learning_rate=1e-3,3e-3; one run for each combination of all "
+            "--grid is queued, and trains in the background"
+        ),
+    ] = None,
 ) -> None:
     """Train a network. The same settings are never trained twice: a finished run is opened, a stopped one goes on."""
     from tomoalign_core.learn import jobs, runs
-    from tomoalign_core.learn.train import choose_device
 
     if sum(v is not None for v in (preset, config, resume)) > 1:
         raise InputError("train: --preset, --config and --resume exclude each other; give one of them")
+    if grid and resume is not None:
+        raise InputError("train: --resume goes on with one run, --grid begins several; give one of them")
     if resume is not None:
         run = runs.open_run(resume)
     else:
@@ -141,7 +149,10 @@ def train(
             device=device,
             seed=seed,
         )
-        choose_device(settings.train.device)  # refused before a folder is made
+        _refuse_missing_gpu(settings)
+        if grid:
+            _queue_grid(settings, grid, again=again)
+            return
         with jobs.starting():
             run, outcome = runs.claim(settings, again=again)
         if outcome == "joined":
@@ -266,11 +277,40 @@ def _misaligned_scan(path: Path, settings: SimulationConfig) -> tuple[Any, Shift
     return move_views(scan.proj, truth), truth
 
 
+def _refuse_missing_gpu(settings: RunConfig) -> None:
+    """Before a folder is made; a device that is always there is believed, for torch is slow to load."""
+    if settings.train.device not in ("auto", "cpu"):
+        from tomoalign_core.learn.train import choose_device
+
+        choose_device(settings.train.device)
+
+
+def _queue_grid(settings: RunConfig, grid: list[str], *, again: bool) -> None:
+    """Queue one run for each combination of values, and say which."""
+    from tomoalign_core.learn.runs import launch
+    from tomoalign_core.learn.sweep import expand, parse_values
+
+    values = {}
+    for option in grid:
+        path, _, text = option.partition("=")
+        if not text.strip():
+            raise InputError(f"--grid {option}: write SETTING=VALUE,VALUE, as in --grid train.learning_rate=1e-3,3e-3")
+        values[path] = parse_values(text, path)
+    for config in expand(settings, values):
+        run, outcome = launch(config, again=again)
+        typer.echo(f"{run.id}  {outcome}")
+
+
 def _train_here(run: Run) -> None:
     """Train in this process with a progress bar; the exit code tells how it ended."""
-    from tomoalign_core.learn.recorder import run_training
+    from tomoalign_core.learn.process import run_training
+    from tomoalign_core.learn.runs import queue_for
     from tomoalign_core.progress import epoch_lines, training_bar
 
+    line = [other for other, _ in queue_for(run.config.train.device)]
+    before = line.index(run) if run in line else len(line)
+    if before:
+        typer.echo(f"{run.id}: waits for {before} before it on this device")
     if not sys.stderr.isatty():
         status = run_training(run, progress=epoch_lines(run, typer.echo))
     else:

@@ -46,6 +46,8 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     not_in_key: ClassVar[frozenset[str]] = frozenset()
+    # a field that came later: at its default it means what was done before there was one, so old keys stay true
+    silent_at_default: ClassVar[frozenset[str]] = frozenset()
 
     def to_json(self, *, indent: int | None = 2) -> str:
         """The configuration as JSON; ``from_json`` reads it back to an equal object."""
@@ -84,12 +86,14 @@ class Settings(BaseModel):
 
     def _keyed(self) -> dict[str, Any]:
         values = self.model_dump(mode="json")
-        for name in type(self).model_fields:
+        for name, field in type(self).model_fields.items():
             value = getattr(self, name)
-            if name in self.not_in_key:
+            if name in self.not_in_key or (name in self.silent_at_default and value == field.default):
                 del values[name]
             elif isinstance(value, Settings):
                 values[name] = value._keyed()
+            elif isinstance(value, tuple) and isinstance(value[0], Settings):
+                values[name] = [part._keyed() for part in value]
         return values
 
 
@@ -218,7 +222,7 @@ class CentroidConfig(Settings):
     """Our network: the centroid of a feature map moves with the projection."""
 
     name: Literal["centroid"] = "centroid"
-    channels: int = Field(16, ge=2, le=256, description="Channels of the encoder")
+    channels: int = Field(16, ge=2, le=256, description="Channels of the encoder: its width")
     maps: int = Field(8, ge=1, le=64, description="Feature maps whose centroids are followed")
     profiles: int = Field(8, ge=1, le=64, description="Feature profiles matched along the rows")
     head: int = Field(32, ge=4, le=512, description="Channels of the head that weighs the estimates")
@@ -230,7 +234,10 @@ class Cnn3dConfig(Settings):
     """The notebook's network, the baseline that teaches."""
 
     name: Literal["cnn3d"] = "cnn3d"
-    force_std: bool = Field(False, description="Force the output to a standard deviation of 10, as the notebook did")
+    force_std: bool = Field(
+        False,
+        description="Force the output to a standard deviation of 10, as the notebook did; keeps the loss at 100 + σ²",
+    )
 
 
 ModelConfig = Annotated[CentroidConfig | Cnn3dConfig, Field(discriminator="name")]
@@ -239,24 +246,47 @@ ModelConfig = Annotated[CentroidConfig | Cnn3dConfig, Field(discriminator="name"
 class TrainConfig(Settings):
     """How to train."""
 
-    epochs: int = Field(24, ge=1, le=100_000)
-    steps_per_epoch: int = Field(50, ge=1, le=1_000_000)
-    batch: int = Field(3, ge=1, le=1024, description="Stacks a step")
+    epochs: int = Field(24, ge=1, le=100_000, description="Rounds; at the end of each the network is scored")
+    steps_per_epoch: int = Field(50, ge=1, le=1_000_000, description="Updates of the weights in an epoch")
+    batch: int = Field(3, ge=1, le=1024, description="Stacks a step learns from; memory grows with it")
     loss: Literal["laplace", "smooth-l1", "mse", "raw-mse"] = Field(
-        "laplace", description="On gauge-removed errors, but for raw-mse, which is the notebook's"
+        "laplace",
+        description="What is made small. Of the error without its gauge, but for raw-mse, the notebook's, which no "
+        "network can bring to zero. laplace also learns how sure it is",
     )
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: float = Field(3e-3, gt=0, le=10)
-    momentum: float = Field(0.9, ge=0, lt=1, description="For sgd")
-    weight_decay: float = Field(1e-4, ge=0, le=1, description="For adamw")
-    schedule: Literal["one-cycle", "constant"] = "one-cycle"
-    clip: float = Field(1.0, gt=0, description="Gradient norm is clipped to this")
-    seed: int = Field(0, ge=0)
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
-    checkpoint_every: int = Field(50, ge=1, description="Steps between checkpoints")
-    log_every: int = Field(1, ge=1, description="Steps between lines of the log")
-    profiler: bool = Field(False, description="Write a profiler trace of the first steps")
+    optimizer: Literal["adamw", "sgd"] = Field(
+        "adamw", description="How weights are moved. adamw: each weight at its own pace; sgd: the notebook's"
+    )
+    learning_rate: float = Field(3e-3, gt=0, le=10, description="Step of the weights at its largest")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Of sgd: the part of the last step that is kept")
+    weight_decay: float = Field(1e-4, ge=0, le=1, description="Of adamw: how much weights shrink by themselves")
+    schedule: Literal["one-cycle", "cosine", "constant"] = Field(
+        "one-cycle",
+        description="The learning rate over the training. one-cycle: rises from a 25th, then falls to nearly nothing; "
+        "cosine: rises from nothing, then falls to nothing; constant: stays",
+    )
+    warm_up: float = Field(
+        0.2, ge=0, le=0.9, description="Share of the steps in which the learning rate rises (one-cycle, cosine)"
+    )
+    clip: float = Field(1.0, gt=0, description="A longer gradient is shortened to this norm; a large number: never")
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32",
+        description="Of the convolutions in training. bfloat16 and float16 (mixed precision) need half the memory, and "
+        "on a GPU less time. Centroids, least squares, resampling and losses stay in float32, as does validation",
+    )
+    seed: int = Field(0, ge=0, description="Another number, other first weights")
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="auto takes the GPU if there is one; cuda:1 is the second. One training at a time on each",
+    )
+    checkpoint_every: int = Field(50, ge=1, description="Steps between checkpoints, from which a killed run goes on")
+    log_every: int = Field(1, ge=1, description="Steps between points of the training curves")
+    profiler: bool = Field(
+        False, description="Write a profiler trace of the first steps, to be opened in TensorBoard or Perfetto"
+    )
     not_in_key = frozenset({"device", "profiler", "log_every", "checkpoint_every"})
+    silent_at_default = frozenset({"warm_up", "precision"})
 
 
 class RunConfig(Settings):

@@ -26,7 +26,7 @@ from tomoalign_core.files.stacks import write_aligned, write_stack
 from tomoalign_core.geometry import Shifts
 from tomoalign_core.learn import jobs, runs
 from tomoalign_core.learn.presets import wide_mix
-from tomoalign_core.learn.recorder import run_training
+from tomoalign_core.learn.process import run_training
 from tomoalign_core.learn.runs import Run
 from tomoalign_core.learn.weights import PRETRAINED
 from tomoalign_core.metrics import psnr, scan_bound, score_shifts

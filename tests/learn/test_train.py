@@ -24,7 +24,7 @@ from tomoalign_core.config import (
     ValidationCase,
 )
 from tomoalign_core.learn import recorder, runs, train
-from tomoalign_core.learn.recorder import run_training
+from tomoalign_core.learn.process import run_training
 from tomoalign_core.learn.weights import load_weights
 
 ROOT = Path(__file__).parents[2]
@@ -107,6 +107,62 @@ def test_sigterm_stops_with_a_checkpoint_and_resume_loses_no_step() -> None:
     assert torch.load(run.path / "last.pt", weights_only=True)["step"] == run.metrics("step")[-1]["step"]
     assert run_training(run).state == "finished"
     assert same(torch.load(run.path / "last.pt", weights_only=True)["model"], expected)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_stopped_in_mixed_precision_it_ends_with_the_weights_of_the_uninterrupted_run(precision: str) -> None:
+    config = tiny(precision=precision, epochs=2, steps_per_epoch=3, schedule="cosine")
+    expected = uninterrupted(config)
+    run = runs.create_run(config)
+    for _ in range(2):
+        run.request_stop()
+        assert run_training(run).state == "stopped"
+    assert run_training(run).state == "finished"
+    assert same(torch.load(run.path / "last.pt", weights_only=True)["model"], expected)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_in_mixed_precision_it_learns_what_it_learns_in_float32(precision: str) -> None:
+    def course(config: RunConfig) -> tuple[list[float], dict[str, float]]:
+        run = runs.create_run(config)
+        assert run_training(run).state == "finished"
+        epochs = run.metrics("epoch")
+        return [epoch["train"]["loss"] for epoch in epochs], epochs[-1]["cases"]["blobs"]
+
+    mixed, mixed_case = course(tiny(precision=precision, epochs=3))
+    full, full_case = course(tiny(epochs=3))
+    assert mixed != full
+    assert mixed == sorted(mixed, reverse=True)
+    assert mixed[-1] == pytest.approx(full[-1], abs=0.2)
+    for name in ("rmse_dx_px", "rmse_dy_px"):
+        assert mixed_case[name] == pytest.approx(full_case[name], abs=0.02)
+
+
+def rates_of(**train_values: object) -> list[float]:
+    config = tiny(epochs=1, steps_per_epoch=10, learning_rate=1e-3, **train_values)
+    model = torch.nn.Linear(1, 1)
+    optimizer = train._optimizer(config, model)
+    schedule = train._schedule(config, optimizer, 10)
+    rates = []
+    for _ in range(10):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return rates
+
+
+def test_the_cosine_schedule_rises_evenly_and_falls_to_nothing() -> None:
+    rates = rates_of(schedule="cosine", warm_up=0.4)
+    assert rates[:5] == pytest.approx([0.2e-3, 0.4e-3, 0.6e-3, 0.8e-3, 1e-3])
+    fall = [1e-3 * 0.5 * (1 + np.cos(np.pi * i / 6)) for i in range(6)]
+    assert rates[4:] == pytest.approx(fall)
+
+
+def test_one_cycle_is_at_its_peak_when_the_warm_up_ends_and_constant_stays() -> None:
+    assert int(np.argmax(rates_of(warm_up=0.2))) == 1  # of steps 0 to 9
+    assert int(np.argmax(rates_of(warm_up=0.6))) == 5
+    assert rates_of(warm_up=0.0)[-1] < 1e-6
+    assert rates_of(schedule="constant") == [1e-3] * 10
 
 
 def test_a_stop_file_stops_at_the_next_batch_and_is_taken_away() -> None:

@@ -22,7 +22,7 @@ COLD = PagesManager.__init__
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a real, tiny, finished training."""
-    from tomoalign_core.learn.recorder import run_training
+    from tomoalign_core.learn.process import run_training
 
     check = ValidationCase(
         name="blobs, few", stacks=1, simulation=SimulationConfig(scan=SCAN, noise=NoiseConfig(gaussian=0.1))

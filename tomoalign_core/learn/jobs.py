@@ -62,6 +62,7 @@ class JobStatus(BaseModel):
     items_per_s: float | None = None
     elapsed_s: float = 0.0
     pid: int | None = None
+    queued_at: float = 0.0
     updated: float = 0.0
 
 
@@ -83,12 +84,14 @@ class Job(Generic[S]):
     def status(self) -> S:
         """The state as it is: "running" whose process is gone reads "interrupted".
 
-        A process holds ``alive.lock`` for its whole life and loses it in death, however it dies.
+        A process holds ``alive.lock`` for its whole life and loses it in death, however it dies. One that was only
+        just asked for, and has not said its ``pid`` yet, is believed to be starting.
         """
         status = self._written_status()
         if status.state in ("queued", "running") and not is_held(self.path / "alive.lock"):
             status = self._written_status()  # it may have ended, and said so, between the two looks
-            starting = status.state == "queued" and time.time() - status.updated < START_GRACE_S
+            begun = status.state == "running" or status.pid is not None
+            starting = not begun and time.time() - status.updated < START_GRACE_S
             if status.state in ("queued", "running") and not starting:
                 return status.model_copy(update={"state": "interrupted", "eta_s": None})
         return status
@@ -115,6 +118,14 @@ class Job(Generic[S]):
         refuse_when_read_only()
         (self.path / "stop").touch()
 
+    def take_stop(self) -> bool:
+        """Whether the process is asked to end; the question is taken away with the answer."""
+        try:
+            (self.path / "stop").unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
     @contextmanager
     def alive(self) -> Iterator[None]:
         """Hold the lock that says this job has a process.
@@ -134,7 +145,7 @@ class Job(Generic[S]):
         """Start ``python -m tomoalign_core COMMAND`` for this job: detached, its words in log.txt."""
         refuse_when_read_only()
         (self.path / "stop").unlink(missing_ok=True)
-        self.write_status(self.status().model_copy(update={"state": "queued", "message": "", "eta_s": None}))
+        self.write_status(self.status().model_copy(update=queued_now(pid=None)))
         with open(self.path / "log.txt", "a") as log:
             subprocess.Popen(
                 [sys.executable, "-m", "tomoalign_core", *command],
@@ -145,6 +156,11 @@ class Job(Generic[S]):
                 cwd=Path(__file__).parents[2],
                 env={**os.environ, "TOMOALIGN_WORKSPACE": str(workspace())},
             )
+
+
+def queued_now(*, pid: int | None) -> dict[str, object]:
+    """What a status says from the moment a job is put at the end of its queue."""
+    return {"state": "queued", "queued_at": time.time(), "pid": pid, "message": "", "eta_s": None}
 
 
 def is_held(lock: Path) -> bool:

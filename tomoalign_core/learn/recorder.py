@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import signal
 import sys
@@ -30,43 +29,37 @@ STATUS_EVERY_S = 0.5
 Progress = Callable[[Training, dict[str, float]], None]
 
 
-def run_training(run: Run, *, progress: Progress | None = None) -> Status:
-    """Train a run to its end in this process, from its last checkpoint if it has one; returns the last status.
-
-    The run waits as "queued" until the device is free. A stop file, SIGTERM or Ctrl-C stop it at the next batch with
-    a checkpoint. Every end, a crash too, is written to the folder.
+def train_when_free(run: Run, progress: Progress | None) -> Status:
+    """Train a run in this process, which holds its ``alive.lock``, as soon as it has the device for itself.
 
     Raises
     ------
     InputError
-        If another process trains this run, or the device does not exist.
+        If the device does not exist.
     """
     from filelock import FileLock, Timeout
 
-    with run.alive():
-        recorder = Recorder(run, progress)
-        run.trim_metrics()
-        if run.status().state == "finished":
-            return run.status()
+    try:
+        device = choose_device(run.config.train.device)
+    except InputError as error:
+        run.write_status(run.status().model_copy(update={"state": "failed", "message": str(error)}))
+        raise
+    waiting = {"device": str(device), "message": f"waiting for {device}"}
+    run.write_status(run.status().model_copy(update=waiting))
+    lock = FileLock(workspace() / f"{device.type}{device.index or ''}.lock")
+    while True:  # one training at a time on a device, under whatever name it was asked for
         try:
-            device = choose_device(run.config.train.device)
-        except InputError as error:
-            recorder.set(state="failed", message=str(error))
-            raise
-        recorder.set(state="queued", device=str(device), pid=os.getpid(), message=f"waiting for {device}")
-        lock = FileLock(workspace() / f"{device.type}{device.index or ''}.lock")
-        while True:  # one training at a time on a device
-            try:
-                lock.acquire(timeout=1)
-                break
-            except Timeout:
-                recorder.set()  # a sign of life
-                if recorder.should_stop():
-                    return recorder.set(state="stopped", message="stopped while it waited")
-        try:
-            return recorder.train()
-        finally:
-            lock.release()
+            lock.acquire(timeout=1)
+            break
+        except Timeout:
+            if run.take_stop():
+                stopped = {"state": "stopped", "message": "stopped while it waited"}
+                run.write_status(run.status().model_copy(update=stopped))
+                return run.status()
+    try:
+        return Recorder(run, progress).train()
+    finally:
+        lock.release()
 
 
 class Recorder:
@@ -77,7 +70,7 @@ class Recorder:
         self.config = run.config
         self.progress = progress
         self.stopped_by = ""
-        self._status = run.status().model_copy(update={"state": "queued"})
+        self._status = run.status()
         self._written = 0.0
         self._began = time.monotonic()
         self._elapsed_before = self._status.elapsed_s
@@ -156,8 +149,7 @@ class Recorder:
 
     def should_stop(self) -> bool:
         """Whether a stop file or a signal asks for the end."""
-        if not self.stopped_by and (self.run.path / "stop").exists():
-            (self.run.path / "stop").unlink(missing_ok=True)
+        if not self.stopped_by and self.run.take_stop():
             self.stopped_by = "request"
         return bool(self.stopped_by)
 

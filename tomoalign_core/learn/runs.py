@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,16 @@ import numpy as np
 from tomoalign_core.config import InputError, RunConfig
 from tomoalign_core.files.atomic import atomic_path
 from tomoalign_core.geometry import Shifts
-from tomoalign_core.learn.jobs import Job, JobStatus, State, refuse_when_read_only, starting, workspace
+from tomoalign_core.learn.jobs import (
+    Job,
+    JobStatus,
+    State,
+    is_held,
+    queued_now,
+    refuse_when_read_only,
+    starting,
+    workspace,
+)
 
 
 class Status(JobStatus):
@@ -119,7 +129,8 @@ def create_run(config: RunConfig) -> Run:
     (run.path / "samples").mkdir(parents=True)
     with atomic_path(run.path / "config.json") as part:
         part.write_text(config.to_json())
-    run.write_status(Status(epochs=config.train.epochs, steps=config.train.epochs * config.train.steps_per_epoch))
+    steps = config.train.epochs * config.train.steps_per_epoch
+    run.write_status(Status(epochs=config.train.epochs, steps=steps).model_copy(update=queued_now(pid=None)))
     return run
 
 
@@ -174,6 +185,49 @@ def resume(run: Run) -> None:
 def spawn(run: Run) -> None:
     """Start the training process of a run: detached, its words in log.txt."""
     run.spawn("train", "--resume", str(run.path))
+
+
+def delete_run(run: Run) -> None:
+    """Delete a run with all it holds. It is there or it is not: no reader ever finds a part of it.
+
+    Raises
+    ------
+    InputError
+        If a process is at work on it, or the dashboard is read-only.
+    """
+    refuse_when_read_only()
+    grave = run.path.parent / ".deleted"
+    with starting():  # nobody gives it a process meanwhile
+        state = run.status().state
+        if state in ("queued", "running") or is_held(run.path / "alive.lock"):
+            raise InputError(f"{run.id}: is {state}; stop it before you delete it")
+        with run.alive():
+            grave.mkdir(exist_ok=True)
+            run.path.rename(grave / run.id)
+    shutil.rmtree(grave, ignore_errors=True)  # what an earlier, killed one left as well
+
+
+# ---------------------------------------------------------------- the queue
+
+
+def queue_for(device: str) -> list[tuple[Run, Status]]:
+    """The living runs that ask for a device, in the order in which they have it: first come, first served.
+
+    The one that trains stands first. "auto" is a device of its own here until its run has found out which it is.
+    """
+    living = [(run, run.status()) for run in list_runs()]
+    line = [
+        (run, status)
+        for run, status in living
+        if status.state in ("queued", "running") and device in (run.config.train.device, status.device)
+    ]
+    return sorted(line, key=lambda place: (place[1].state != "running", place[1].queued_at, place[0].id))
+
+
+def queue_position(run: Run) -> int | None:
+    """Its place among the runs that wait for the same device: 1 is next. None if it does not wait."""
+    waiting = [other.id for other, status in queue_for(run.config.train.device) if status.state == "queued"]
+    return waiting.index(run.id) + 1 if run.id in waiting else None
 
 
 def _whole_lines(path: Path) -> list[bytes]:

@@ -48,6 +48,8 @@ class Training:
         self.optimizer = _optimizer(config, self.model)
         self.steps = config.train.epochs * config.train.steps_per_epoch
         self.schedule = _schedule(config, self.optimizer, self.steps)
+        # small float16 gradients would vanish: the loss is scaled up before them, and they down after
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.train.precision == "float16")
         self.step = 0
         self.best: float | None = None
         self.best_epoch: int | None = None
@@ -90,7 +92,8 @@ class Training:
         settings = self.config.train
         self.model.train()
         batch = training_batch(self.config.dataset, self.step, settings.batch, self.device)
-        estimates = self.model(batch.proj, batch.angle_rad)
+        with self._mixed():
+            estimates = self.model(batch.proj, batch.angle_rad)
         loss = loss_of(settings.loss, estimates, batch)
         value = float(loss.detach())  # the one point where the host waits for the device
         if not math.isfinite(value):
@@ -99,14 +102,22 @@ class Training:
                 "lower the learning rate, or look for NaN in the data"
             )
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
         nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)
         rate = self._rate()
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         self.schedule.step()
         self.step += 1
         with torch.no_grad():
             return {"loss": value, "learning_rate": rate, **errors_of(estimates[-1], batch)}
+
+    def _mixed(self) -> torch.autocast:
+        """The precision that was asked for, in what a network leaves open to it."""
+        dtype = getattr(torch, self.config.train.precision)
+        # without the cache, which would keep a weight cast in a pass that carries no gradient for one that does
+        return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32, cache_enabled=False)
 
     @torch.no_grad()
     def validate(self) -> tuple[dict[str, list[Estimate]], dict[str, dict[str, float]]]:
@@ -145,6 +156,7 @@ class Training:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(),
             "step": self.step,
             "best": self.best,
             "best_epoch": self.best_epoch,
@@ -158,6 +170,8 @@ class Training:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(state["scaler"])
         self.step, self.best, self.best_epoch = state["step"], state["best"], state["best_epoch"]
         self.sums = dict(state["sums"])
         torch.set_rng_state(state["rng"].cpu())
@@ -198,11 +212,22 @@ def _optimizer(config: RunConfig, model: nn.Module) -> torch.optim.Optimizer:
 
 
 def _schedule(config: RunConfig, optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
-    if config.train.schedule == "constant":
+    settings = config.train
+    if settings.schedule == "constant":
         return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    if settings.schedule == "cosine":
+        return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _cosine(step, steps, settings.warm_up))
     return torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.train.learning_rate, total_steps=max(steps, 2), pct_start=0.2, cycle_momentum=False
+        optimizer, settings.learning_rate, total_steps=max(steps, 2), pct_start=settings.warm_up, cycle_momentum=False
     )
+
+
+def _cosine(step: int, steps: int, warm_up: float) -> float:
+    """The part of the learning rate at a step: rises evenly, then falls along half a cosine."""
+    rise = round(warm_up * steps)
+    if step < rise:
+        return (step + 1) / (rise + 1)
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(steps - rise, 1)))
 
 
 def _bound(scans: list[SimulatedScan]) -> dict[str, float]:

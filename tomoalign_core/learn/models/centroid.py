@@ -28,6 +28,7 @@ from tomoalign_core.learn.models.matching import (
     undo,
     without_gauge,
 )
+from tomoalign_core.learn.models.precision import full_precision
 from tomoalign_core.learn.models.reprojection import BLURS, match_reprojection
 from tomoalign_core.learn.models.scene import SUPPORTS, common_of, cut_of, level_of, noise_of, supports_of
 
@@ -121,7 +122,8 @@ class Centroid(nn.Module):
                 if number:
                     moved, inside = undo(level, shift, roll, blank=True)
                     seen = self.encode(moved, seen)
-                now = self.look(seen, angle_rad, inside, roll)
+                with full_precision(proj):
+                    now = self.look(seen, angle_rad, inside, roll)
             assert now.roll_rad is not None
             turn = roll + now.roll_rad if self.training else _told(roll + now.roll_rad)
             # the residual movement was seen in the frame of the corrected view: turn it back
@@ -177,17 +179,21 @@ class Centroid(nn.Module):
 
         A corrected stack has blank borders: its noise, and where the object is cut, is what was seen ``before``.
         """
-        background, scale = level_of(proj)
-        x = (proj - background) / scale
-        image = F.avg_pool2d(x, STRIDE, ceil_mode=True)
-        profile = x.mean(3)
-        noise = noise_of(image) if before is None else before.noise
-        cut = cut_of(image, noise) if before is None else before.cut
+        with full_precision(proj):
+            background, scale = level_of(proj)
+            x = (proj - background) / scale
+            image = F.avg_pool2d(x, STRIDE, ceil_mode=True)
+            profile = x.mean(3)
+            noise = noise_of(image) if before is None else before.noise
+            cut = cut_of(image, noise) if before is None else before.cut
         x = F.pad(x[:, None], (2, 2, 2, 2, 0, 0), mode="replicate").to(memory_format=torch.channels_last_3d)
+        # the one place where mixed precision acts, and nearly all of the memory and of the work
         x = F.silu(F.conv3d(x, self.first.weight, stride=(1, STRIDE, STRIDE)))
         x = F.silu(self.second(x)) + x
         x = F.silu(self.third(x)) + x
-        return Features(x, image, image + self.to_clean(x)[:, 0], profile, noise, cut)
+        with full_precision(proj):
+            x = x.to(proj.dtype)
+            return Features(x, image, image + self.to_clean(x)[:, 0], profile, noise, cut)
 
     def tracks(self, seen: Features, inside: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Centroids (B, N, K, 2) in px from the frame's centre, and masses (B, N, K), of all maps.

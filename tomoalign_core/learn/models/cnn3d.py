@@ -9,6 +9,7 @@ from torch import nn
 
 from tomoalign_core.config import Cnn3dConfig
 from tomoalign_core.learn.models.estimate import Estimate
+from tomoalign_core.learn.models.precision import full_precision
 
 GROUPS = ((1, 16), (16, 32), (32, 64, 64), (64, 128, 128), (128, 256, 256), (256, 16))
 
@@ -44,10 +45,11 @@ class Cnn3d(nn.Module):
         x = (proj - low) / (high - low).clamp(min=1e-12)
         for i in range(1, len(GROUPS) + 1):
             x = getattr(self, f"group{i}")(x)
-        x = self.fc2(self.fc1(self.flatten(x)))
-        if self.force_std:
-            x = 10 * (x - x.mean()) / x.std()
-        return x
+        with full_precision(proj):  # from here on, px
+            x = self.fc2(self.fc1(self.flatten(x.to(proj.dtype))))
+            if self.force_std:
+                x = 10 * (x - x.mean()) / x.std()
+            return x
 
     def forward(self, proj: torch.Tensor, angle_rad: torch.Tensor | None = None) -> list[Estimate] | torch.Tensor:
         """Stacks (B, N, V, U) to one estimate; a stack with a channel axis (B, 1, N, V, U) to the flat (B, 2N)."""
