@@ -11,11 +11,13 @@ import numpy as np
 import plotly.graph_objects as go
 
 from tomoalign_core.geometry import Shifts
-from tomoalign_core.show.curves import Course, Look, finish_axes, smooth, thin
-from tomoalign_core.show.style import COLOUR, FAINT, RUNS, SYMBOLS, blank, ink
+from tomoalign_core.show.curves import Course, Look, smooth
+from tomoalign_core.show.style import COLOUR, FAINT, RUNS, SYMBOLS, blank, dress, ink
 
 DASHES = ("solid", "dash", "dot", "dashdot")
 SVG_DASHES = {"solid": "", "dash": "9 4", "dot": "2 3", "dashdot": "9 3 2 3"}
+MOST_POINTS = 1500  # of a line: more than a screen has columns; thinned after smoothing
+BUNDLE = (0, -0.7, 0.7, -1.4, 1.4)  # px; the first is the line itself
 LOG_SPAN = 30  # settings over more than this ratio are spread by their logarithm
 
 
@@ -57,7 +59,7 @@ def swatch(key: Key) -> str:
         "square": '<path d="M15 3h10v10h-10z"/>',
         "triangle-up": '<path d="M20 2l6 11h-12z"/>',
     }
-    line = f'<path d="M1 8h38" stroke="{key.colour}" stroke-width="3" stroke-dasharray="{SVG_DASHES[key.dash]}"/>'
+    line = f'<path d="M1 8h38" stroke="{key.colour}" stroke-width="2" stroke-dasharray="{SVG_DASHES[key.dash]}"/>'
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="16" viewBox="0 0 40 16">{line}'
         f'<g fill="{key.colour}">{shapes[key.symbol]}</g></svg>'
@@ -98,20 +100,31 @@ def overlay(
         ends = [min(np.nanmin(t.x) for t in figure.data), max(np.nanmax(t.x) for t in figure.data)]
         _level(figure, ends, bound_px, look.dark)
     below = look.log_y and drawn and lowest <= 0
-    title = f"{y_title} (goes below zero: not log)" if below else y_title
-    return finish_axes(figure, look, title, log_y=look.log_y and not below)
+    figure.update_xaxes(title_text=look.x_title)
+    figure.update_yaxes(title_text=f"{y_title} (below zero: not log)" if below else y_title)
+    if look.log_y and not below:
+        figure.update_yaxes(type="log", dtick="D1" if _span(figure) < 10 else "D2", exponentformat="none")
+    return figure
+
+
+def _span(figure: go.Figure) -> float:
+    """The greatest over the least value that is drawn."""
+    values = np.concatenate([np.asarray(trace.y, float) for trace in figure.data] or [np.ones(1)])
+    values = values[np.isfinite(values)]
+    return float(values.max() / values.min())
 
 
 def _add_course(figure: go.Figure, x: np.ndarray, y: np.ndarray, key: Key, look: Look) -> None:
     many = len(x) > 200
+    every = max(1, len(x) // MOST_POINTS)
+    smoothed = smooth(y, look.smoothing)[::every]
+    x, y = x[::every], y[::every]
     if look.smoothing:
         raw = {"color": key.colour, "width": 1}
-        figure.add_scatter(
-            x=thin(x), y=thin(y), mode="lines", line=raw, opacity=0.35, showlegend=False, hoverinfo="skip"
-        )
+        figure.add_scatter(x=x, y=y, mode="lines", line=raw, opacity=0.35, showlegend=False, hoverinfo="skip")
     figure.add_scatter(
-        x=thin(x),
-        y=thin(smooth(y, look.smoothing)),
+        x=x,
+        y=smoothed,
         name=key.name,
         mode="lines" if many else "lines+markers",
         line={"color": key.colour, "width": 2, "dash": key.dash},
@@ -156,17 +169,30 @@ def parallel(
 
     Columns of numbers are spread evenly, or by their logarithm where they span more than a factor of 30; all others by
     their distinct values, in order of appearance.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two runs.
     """
-    words = {"color": ink(dark), "size": 12}
-    last = max(len(keys) - 1, 1)
+    if len(keys) < 2:
+        raise ValueError(f"parallel coordinates of {len(keys)} runs; give two or more")
+    ground = "#14181d" if dark else "#ffffff"
+    words = {"color": ink(dark), "size": 12, "shadow": f"{ground} 1px 1px 2px, {ground} -1px -1px 2px"}
+    last = len(keys) - 1
+    axes = [_dimension(name, list(values)) for name, values in columns.items()]
+    for axis in axes:
+        pixel = (axis["range"][1] - axis["range"][0]) / (height - 120)
+        if axis.pop("kind") == "categories":  # runs of one kind side by side, not one upon the other
+            axis["values"] = [value + 4 * (n - last / 2) * pixel for n, value in enumerate(axis["values"])]
+        # lines are one px wide, whatever one asks for: a bundle of them can be seen
+        axis["values"] = [value + offset * pixel for offset in BUNDLE for value in axis["values"]]
     figure = go.Figure(
         go.Parcoords(
-            dimensions=[_dimension(name, list(values)) for name, values in columns.items()],
+            dimensions=axes,
             line={
-                "color": list(range(len(keys))),
-                "colorscale": [[n / last, key.colour] for n, key in enumerate(keys)]
-                if len(keys) > 1
-                else [[0, keys[0].colour], [1, keys[0].colour]],
+                "color": [place for _ in BUNDLE for place in range(len(keys))],
+                "colorscale": [[n / last, key.colour] for n, key in enumerate(keys)],
                 "cmin": 0,
                 "cmax": last,
             },
@@ -177,8 +203,7 @@ def parallel(
             labelangle=-12,
         )
     )
-    blank_layout = blank(dark=dark, height=height).layout
-    return figure.update_layout(blank_layout).update_layout(margin={"l": 70, "r": 70, "t": 90, "b": 24})
+    return dress(figure, dark=dark, height=height, margin={"l": 70, "r": 60, "t": 84, "b": 24})
 
 
 def _dimension(name: str, values: list[Any]) -> dict[str, Any]:
@@ -187,7 +212,15 @@ def _dimension(name: str, values: list[Any]) -> dict[str, Any]:
         kinds = list(dict.fromkeys("–" if v is None else str(v) for v in values))
         codes = [kinds.index("–" if v is None else str(v)) for v in values]
         room = [-0.2, max(len(kinds) - 0.8, 0.2)]
-        return {"label": name, "values": codes, "tickvals": list(range(len(kinds))), "ticktext": kinds, "range": room}
+        ticks = list(range(len(kinds)))
+        return {
+            "kind": "categories",
+            "label": name,
+            "values": codes,
+            "tickvals": ticks,
+            "ticktext": kinds,
+            "range": room,
+        }
     ticks = sorted(set(numbers))
     shown = ticks if len(ticks) <= 6 else [ticks[round(i * (len(ticks) - 1) / 5)] for i in range(6)]
     logarithmic = ticks[0] > 0 and ticks[-1] / ticks[0] > LOG_SPAN
@@ -198,6 +231,7 @@ def _dimension(name: str, values: list[Any]) -> dict[str, Any]:
     ends = [place(ticks[0]), place(ticks[-1])]
     margin = 0.05 * (ends[1] - ends[0]) or 0.5
     return {
+        "kind": "numbers",
         "label": name,
         "values": [place(v) for v in values],
         "tickvals": [place(v) for v in shown],
@@ -210,7 +244,7 @@ def best_errors(best: Mapping[str, Sequence[BestOf]], keys: Mapping[str, Key], *
     """The best error of every run on every validation case in dx and dy, each before the bound of its stacks."""
     cases = list(dict.fromkeys(one.case for several in best.values() for one in several))
     lines = [f"{case} · {part}" for case in cases for part in ("dx", "dy")]
-    figure = blank(dark=dark, height=130 + 34 * len(lines))
+    figure = blank(dark=dark, height=170 + 36 * len(lines))
     bounds: dict[tuple[str, float], None] = {}
     for run_id, several in best.items():
         key = keys[run_id]
@@ -236,9 +270,7 @@ def best_errors(best: Mapping[str, Sequence[BestOf]], keys: Mapping[str, Key], *
             hovertemplate="bound %{x:.3f} px<extra></extra>",
         )
     figure.update_xaxes(title_text="best RMSE, gauge removed, px", rangemode="tozero")
-    figure.update_yaxes(
-        categoryorder="array", categoryarray=lines[::-1], showgrid=True, title_text="validation case and axis"
-    )
+    figure.update_yaxes(categoryorder="array", categoryarray=lines[::-1], showgrid=True)
     return figure
 
 
