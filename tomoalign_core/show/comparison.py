@@ -212,12 +212,12 @@ def _dimension(name: str, values: list[Any]) -> dict[str, Any]:
         kinds = list(dict.fromkeys("–" if v is None else str(v) for v in values))
         codes = [kinds.index("–" if v is None else str(v)) for v in values]
         room = [-0.2, max(len(kinds) - 0.8, 0.2)]
-        ticks = list(range(len(kinds)))
+        places = list(range(len(kinds)))
         return {
             "kind": "categories",
             "label": name,
             "values": codes,
-            "tickvals": ticks,
+            "tickvals": places,
             "ticktext": kinds,
             "range": room,
         }
