@@ -8,9 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SCHEMA = 1
 
@@ -39,6 +42,16 @@ def Span(low: float, high: float) -> Any:  # noqa: N802 (reads as a type)
 def Count(low: int, high: int) -> Any:  # noqa: N802
     """A whole number, or a range of whole numbers, both ends included."""
     return Annotated[int | tuple[int, int], _within(low, high)]
+
+
+def draw(span: float | tuple[float, float], rng: np.random.Generator) -> float:
+    """A number as it is, or one drawn uniformly from its range."""
+    return float(rng.uniform(*span)) if isinstance(span, tuple) else float(span)
+
+
+def draw_count(span: int | tuple[int, int], rng: np.random.Generator) -> int:
+    """A whole number as it is, or one drawn from its range, both ends included."""
+    return int(rng.integers(span[0], span[1] + 1)) if isinstance(span, tuple) else int(span)
 
 
 class Settings(BaseModel):
@@ -140,6 +153,16 @@ class ScanConfig(Settings):
     range_deg: Span(1.0, 3600.0) = Field(180.0, description="Angular range, degrees")  # type: ignore[valid-type]
     start_deg: Span(-360.0, 360.0) = Field(0.0, description="First angle, degrees")  # type: ignore[valid-type]
     include_end: bool = Field(False, description="Both end points of the range are measured")
+
+    def draw_shape(self, rng: np.random.Generator) -> tuple[int, int, int]:
+        """The shape of a stack (N, V, U): as it is set, or drawn from its ranges."""
+        n, rows, cols = (draw_count(span, rng) for span in (self.n_views, self.n_rows, self.n_cols))
+        return n, rows, cols
+
+    def largest_shape(self) -> tuple[int, int, int]:
+        """The largest stack (N, V, U) that can be drawn."""
+        n, rows, cols = (v[1] if isinstance(v, tuple) else v for v in (self.n_views, self.n_rows, self.n_cols))
+        return n, rows, cols
 
 
 class MisalignConfig(Settings):

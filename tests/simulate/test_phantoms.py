@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from tomoalign_core.config import InputError, PhantomConfig, ScanConfig
-from tomoalign_core.simulate.phantoms import Ellipsoids, draw, draw_count, draw_phantom, load_volume, shepp3d
+from tomoalign_core.config import InputError, PhantomConfig, ScanConfig, draw, draw_count
+from tomoalign_core.simulate.phantoms import Ellipsoids, draw_phantom, load_volume, shepp3d
 
 SCAN = ScanConfig(n_rows=60, n_cols=80)
 

@@ -102,7 +102,7 @@ def _read_hdf5(path: Path, data_path: str | None, angles_data_path: str | None) 
             dark=file[dark][...] if dark and dark in file and file[dark].size else None,
             says_attenuation=file[data].attrs.get("kind") == "attenuation",
             notes=(f"this stack was aligned before, by {aligned_by}",) if aligned_by else (),
-            truth=_read_shifts(file["tomoalign/true_shifts"]) if "tomoalign/true_shifts" in file else None,
+            truth=read_shifts(file["tomoalign/true_shifts"]) if "tomoalign/true_shifts" in file else None,
         )
 
 
@@ -158,7 +158,7 @@ def _find(file: h5py.File, name: str) -> h5py.Dataset | None:
     return found
 
 
-def _read_shifts(group: h5py.Group) -> Shifts:
+def read_shifts(group: h5py.Group) -> Shifts:
     """The shift table as ``stacks`` writes it: the columns of ``Shifts``, but the angles in degrees."""
     columns = {f.name: group[f.name][...] for f in fields(Shifts) if f.name != "angle_rad"}
     return Shifts.from_arrays(angle_rad=np.deg2rad(group["angle_deg"][...]), **columns)

@@ -169,9 +169,9 @@ def write_stack(
     The file appears whole or not at all.
     """
     with atomic_path(path) as beside, h5py.File(beside, "w") as file:
-        ours = _write_views(file, proj, None, angle_rad)
+        ours = write_views(file, proj, None, angle_rad)
         if truth is not None:
-            _write_shifts(ours.create_group("true_shifts"), truth)
+            write_shifts(ours.create_group("true_shifts"), truth)
         if config_json is not None:
             ours.attrs["config"] = config_json
 
@@ -201,12 +201,12 @@ def write_aligned(
         If there are not as many views (or masks) as angles.
     """
     with atomic_path(path) as beside, h5py.File(beside, "w") as file:
-        ours = _write_views(file, proj, mask, angle_rad)
-        _write_shifts(ours.create_group("shifts"), shifts)
+        ours = write_views(file, proj, mask, angle_rad)
+        write_shifts(ours.create_group("shifts"), shifts)
         ours.attrs["model"] = model
 
 
-def _write_views(file: h5py.File, proj: Views, mask: Views | None, angle_rad: NDArray[Any]) -> h5py.Group:
+def write_views(file: h5py.File, proj: Views, mask: Views | None, angle_rad: NDArray[Any]) -> h5py.Group:
     """Write views, masks and angles one view at a time, and give the group that holds what is ours."""
     n = len(angle_rad)
     done = 0
@@ -234,7 +234,7 @@ def _write_views(file: h5py.File, proj: Views, mask: Views | None, angle_rad: ND
     return ours
 
 
-def _write_shifts(group: h5py.Group, shifts: Shifts) -> None:
+def write_shifts(group: h5py.Group, shifts: Shifts) -> None:
     group.attrs["convention"] = (
         "what the stage did: roll_deg from +u to +v about the centre, then dx_px right, dy_px down"
     )

@@ -1,17 +1,29 @@
-"""Data sets as recipes: stack number i of a split is made from (seed, split, i) when it is asked for."""
+"""Stacks to learn from: made from their recipes when they are asked for, or read from disk where a set was built.
+
+A stack of a built set is, on the CPU, the stack that its recipe gives, to the last bit. A GPU draws other noise from
+the same seed: there a built set, which is always made on the CPU, gives the stacks that the CPU would have made.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from tomoalign_core.config import DatasetConfig, SimulationConfig
-from tomoalign_core.simulate import SimulatedScan, simulate
-from tomoalign_core.simulate.phantoms import draw_count
-
-TRAIN, VALIDATION, SHAPE, ORDER = range(4)
+from tomoalign_core.config import DatasetConfig
+from tomoalign_core.files.simulated import read_simulated
+from tomoalign_core.learn.recipes import (
+    Shape,
+    StackRecipe,
+    batch_shape,
+    place,
+    training_recipe,
+    validation_recipes,
+)
+from tomoalign_core.learn.store import find_built
+from tomoalign_core.simulate import LabelledScan, SimulatedScan, simulate
 
 
 class Batch(NamedTuple):
@@ -32,50 +44,35 @@ def training_batch(config: DatasetConfig, step: int, size: int, device: torch.de
     """The batch of a step: the same step gives the same stacks, whoever asks and whenever.
 
     An endless set never shows a stack twice. A fixed one goes through its ``config.fixed`` stacks in an order drawn
-    anew each epoch.
+    anew each epoch, and reads them from disk where it was built.
     """
-    shape = _shape(config, step if config.fixed is None else 0)
+    shape = batch_shape(config, step)
     numbers = range(step * size, (step + 1) * size)
-    scans = [training_stack(config, _place(config, i), shape=shape, device=device) for i in numbers]
-    return collate(scans)
+    recipes = [training_recipe(config, place(config, i), shape=shape) for i in numbers]
+    if config.fixed is None:  # the shapes of an endless set go with the size of the batch: it is never built
+        return collate([make(recipe, device) for recipe in recipes])
+    return collate([_built_or_made(config, recipe, device) for recipe in recipes])
 
 
 def training_stack(
-    config: DatasetConfig,
-    index: int,
-    *,
-    shape: tuple[int, int, int] | None = None,
-    device: torch.device | str = "cpu",
+    config: DatasetConfig, index: int, *, shape: Shape | None = None, device: torch.device | str = "cpu"
 ) -> SimulatedScan:
     """Training stack ``index``: its recipe is drawn by weight, then the recipe is simulated."""
-    rng = _rng(config, TRAIN, index)
-    weights = np.array([r.weight for r in config.train])
-    recipe = config.train[rng.choice(len(config.train), p=weights / weights.sum())]
-    settings = SimulationConfig(
-        scan=config.scan,
-        phantom=recipe.phantom,
-        misalign=recipe.misalign,
-        noise=recipe.noise,
-        seed=int(rng.integers(2**62)),
-    )
-    shape = shape or _shape(config, index if config.fixed is None else 0)
-    return simulate(settings, device=device, shape=shape, phantom_seed=config.seed if config.one_phantom else None)
+    return make(training_recipe(config, index, shape=shape), device)
 
 
-def validation_stacks(config: DatasetConfig, device: torch.device | str = "cpu") -> dict[str, list[SimulatedScan]]:
-    """The fixed validation stacks by case; their seeds are never used in training."""
-    stacks: dict[str, list[SimulatedScan]] = {}
-    for number, case in enumerate(config.validation):
-        rng = _rng(config, VALIDATION, number)
-        seeds = rng.integers(2**62, size=case.stacks)
-        phantom_seed = config.seed if config.one_phantom else None
-        stacks[case.name] = [
-            simulate(case.simulation.changed(seed=int(s)), device=device, phantom_seed=phantom_seed) for s in seeds
-        ]
-    return stacks
+def validation_stacks(config: DatasetConfig, device: torch.device | str = "cpu") -> dict[str, list[LabelledScan]]:
+    """The fixed validation stacks by case; read from disk where the set was built."""
+    recipes = validation_recipes(config)
+    return {case: [_built_or_made(config, recipe, device) for recipe in each] for case, each in recipes.items()}
 
 
-def collate(scans: list[SimulatedScan]) -> Batch:
+def make(recipe: StackRecipe, device: torch.device | str = "cpu") -> SimulatedScan:
+    """Simulate a stack from its recipe."""
+    return simulate(recipe.settings, device=device, shape=recipe.given_shape, phantom_seed=recipe.phantom_seed)
+
+
+def collate(scans: Sequence[LabelledScan]) -> Batch:
     """Scans of one shape to a batch."""
     proj = torch.stack([s.proj for s in scans])
     truth = [np.stack([s.shifts.dx_px, s.shifts.dy_px], -1) for s in scans]
@@ -88,20 +85,18 @@ def collate(scans: list[SimulatedScan]) -> Batch:
     )
 
 
-def _rng(config: DatasetConfig, split: int, number: int) -> np.random.Generator:
-    return np.random.default_rng([config.seed, split, number])
-
-
-def _shape(config: DatasetConfig, step: int) -> tuple[int, int, int]:
-    rng = _rng(config, SHAPE, step)
-    scan = config.scan
-    n, rows, cols = (draw_count(s, rng) for s in (scan.n_views, scan.n_rows, scan.n_cols))
-    return n, rows, cols
-
-
-def _place(config: DatasetConfig, number: int) -> int:
-    """Which stack stands at a place of the endless stream, or of the shuffled rounds of a fixed set."""
-    if config.fixed is None:
-        return number
-    epoch, place = divmod(number, config.fixed)
-    return int(_rng(config, ORDER, epoch).permutation(config.fixed)[place])
+def _built_or_made(config: DatasetConfig, recipe: StackRecipe, device: torch.device | str) -> LabelledScan:
+    built = find_built(config)
+    if built is None:
+        return make(recipe, device)
+    try:
+        stack = read_simulated(built.stack_path(recipe.name))
+    except FileNotFoundError:  # the set was deleted while it was in use: its recipe still makes it
+        return make(recipe, device)
+    return LabelledScan(
+        proj=torch.from_numpy(stack.proj).to(device),
+        clean=torch.from_numpy(stack.clean).to(device),
+        shifts=stack.shifts,
+        gaussian=stack.gaussian,
+        counts=stack.counts,
+    )

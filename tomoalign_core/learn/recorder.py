@@ -22,7 +22,7 @@ from tomoalign_core.learn.models.matching import undo
 from tomoalign_core.learn.runs import Run, Status
 from tomoalign_core.learn.train import Diverged, Training, choose_device, fixed_shape
 from tomoalign_core.learn.weights import save_weights
-from tomoalign_core.simulate import SimulatedScan
+from tomoalign_core.simulate import LabelledScan
 from tomoalign_core.simulate.project import fbp
 
 STATUS_EVERY_S = 0.5
@@ -223,7 +223,7 @@ class Recorder:
 
 
 @torch.no_grad()
-def sample_arrays(scan: SimulatedScan, estimate: Estimate) -> dict[str, np.ndarray]:
+def sample_arrays(scan: LabelledScan, estimate: Estimate) -> dict[str, np.ndarray]:
     """What the Monitor shows of a validation stack: shifts, and the middle row before and after correction."""
     batch = collate([scan])
     truth, roll = batch.shift, batch.roll_rad

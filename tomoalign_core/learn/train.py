@@ -13,7 +13,7 @@ from tomoalign_core.learn.dataset import collate, training_batch, validation_sta
 from tomoalign_core.learn.losses import errors_of, loss_of
 from tomoalign_core.learn.models import Estimate, build_model
 from tomoalign_core.metrics import overall_rmse, scan_bound
-from tomoalign_core.simulate import SimulatedScan
+from tomoalign_core.simulate import LabelledScan
 
 
 class Diverged(RuntimeError):
@@ -197,11 +197,7 @@ def choose_device(name: str) -> torch.device:
 
 def fixed_shape(scan: ScanConfig) -> tuple[int, int, int]:
     """The largest stack shape of a scan's settings (N, V, U)."""
-
-    def top(value: int | tuple[int, int]) -> int:
-        return value[1] if isinstance(value, tuple) else value
-
-    return top(scan.n_views), top(scan.n_rows), top(scan.n_cols)
+    return scan.largest_shape()
 
 
 def _optimizer(config: RunConfig, model: nn.Module) -> torch.optim.Optimizer:
@@ -230,7 +226,7 @@ def _cosine(step: int, steps: int, warm_up: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(steps - rise, 1)))
 
 
-def _bound(scans: list[SimulatedScan]) -> dict[str, float]:
+def _bound(scans: list[LabelledScan]) -> dict[str, float]:
     """The Cramér-Rao bound of a case, root mean square over its stacks."""
     each = [scan_bound(s.clean.cpu().numpy(), gaussian=s.gaussian, counts=s.counts) for s in scans]
     return {

@@ -9,17 +9,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tomoalign_core.config import ScanConfig, SimulationConfig
+from tomoalign_core.config import ScanConfig, SimulationConfig, draw
 from tomoalign_core.geometry import Shifts, angles
 from tomoalign_core.simulate.misalign import add_noise, draw_levels, draw_shifts
-from tomoalign_core.simulate.phantoms import Ellipsoids, draw, draw_count, draw_phantom, load_volume
+from tomoalign_core.simulate.phantoms import Ellipsoids, draw_phantom, load_volume
 from tomoalign_core.simulate.project import project_ellipsoids, project_volume
 from tomoalign_core.simulate.resample import sample
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SimulatedScan:
-    """A stack and the truth about it. Stacks are float32 (N, V, U); the clean maximum is 1.
+class LabelledScan:
+    """A stack and what is true of it: all that a network learns from, simulated now or read from a file.
+
+    Stacks are float32 (N, V, U); the clean maximum is 1.
 
     Attributes
     ----------
@@ -27,7 +29,6 @@ class SimulatedScan:
     clean : the same without noise; the template of the Cramér-Rao bound.
     shifts : what the stage did.
     gaussian, counts : the noise that was drawn: σ, and photons a pixel or None.
-    phantom : ellipsoids, or a voxel volume [z, y, x].
     """
 
     proj: torch.Tensor
@@ -35,13 +36,25 @@ class SimulatedScan:
     shifts: Shifts
     gaussian: float
     counts: float | None
-    phantom: Ellipsoids | torch.Tensor
-    scale: float
 
     @property
     def angle_rad(self) -> np.ndarray:
         """View angles (N,), radians."""
         return self.shifts.angle_rad
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SimulatedScan(LabelledScan):
+    """A stack whose object is at hand, so that the scan of a perfect stage can be made.
+
+    Attributes
+    ----------
+    phantom : ellipsoids, or a voxel volume [z, y, x].
+    scale : what made the clean maximum 1.
+    """
+
+    phantom: Ellipsoids | torch.Tensor
+    scale: float
 
     def aligned(self) -> torch.Tensor:
         """The scan of a perfect stage: no movement, no noise, no background."""
@@ -158,7 +171,7 @@ def expose(plan: ScanPlan, moved: torch.Tensor) -> SimulatedScan:
 
 def _fixed(scan: ScanConfig, shape: tuple[int, int, int] | None, rng: np.random.Generator) -> ScanConfig:
     """The scan with its size drawn, or given."""
-    n, rows, cols = shape or tuple(draw_count(s, rng) for s in (scan.n_views, scan.n_rows, scan.n_cols))
+    n, rows, cols = shape or scan.draw_shape(rng)
     return scan.changed(n_views=n, n_rows=rows, n_cols=cols)
 
 

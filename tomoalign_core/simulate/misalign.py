@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from tomoalign_core.config import MisalignConfig, NoiseConfig
+from tomoalign_core.config import MisalignConfig, NoiseConfig, draw, draw_count
 from tomoalign_core.geometry import Shifts
-from tomoalign_core.simulate.phantoms import draw, draw_count
 
 
 def draw_shifts(config: MisalignConfig, angle_rad: np.ndarray, rng: np.random.Generator) -> Shifts:

@@ -15,7 +15,7 @@ import tifffile
 import torch
 from numpy.typing import NDArray
 
-from tomoalign_core.config import InputError, PhantomConfig, ScanConfig
+from tomoalign_core.config import InputError, PhantomConfig, ScanConfig, draw, draw_count
 
 Array = NDArray[np.float64]
 
@@ -147,16 +147,6 @@ def _first_volume(path: str) -> np.ndarray:
     if not found:
         raise InputError(f"{path}: holds no three-dimensional data set; a voxel volume [z, y, x] is needed")
     return found[0]
-
-
-def draw(span: float | tuple[float, float], rng: np.random.Generator) -> float:
-    """A number as it is, or one drawn uniformly from its range."""
-    return float(rng.uniform(*span)) if isinstance(span, tuple) else float(span)
-
-
-def draw_count(span: int | tuple[int, int], rng: np.random.Generator) -> int:
-    """A whole number as it is, or one drawn from its range, both ends included."""
-    return int(rng.integers(span[0], span[1] + 1)) if isinstance(span, tuple) else int(span)
 
 
 def _about_z(angle: float) -> Array:

@@ -1,0 +1,209 @@
+"""Built data sets: their folders in the workspace, what they take, and who may build or delete them.
+
+A set is ``workspace/datasets/<key>/``: config.json, one Data Exchange file a stack in ``train/`` and ``validation/``,
+labels.npz, and ``done``, which is written last. A file has its name only when it is whole, so that a build that was
+cancelled or killed goes on with the stacks it has. No torch is needed to look at it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar, Literal, NamedTuple
+
+import numpy as np
+
+from tomoalign_core.config import DatasetConfig, InputError
+from tomoalign_core.files.atomic import atomic_path
+from tomoalign_core.learn.jobs import Job, JobStatus, State, refuse_when_read_only, starting, workspace
+from tomoalign_core.learn.recipes import stacks_of
+from tomoalign_core.learn.room import estimate, in_words
+
+FOLDER = "datasets"
+Outcome = Literal["opened", "joined", "resumed", "started"]
+
+
+class BuildStatus(JobStatus):
+    """What ``status.json`` of a build holds: the stacks that are there, and those there will be."""
+
+    done: int = 0
+    total: int = 0
+
+
+class Split(NamedTuple):
+    """Stacks on disk."""
+
+    train: int
+    validation: int
+
+
+class Labels(NamedTuple):
+    """The true movement of every view of a set, stack after stack: ``views`` of each stack, the rest (all views,)."""
+
+    views: np.ndarray
+    dx_px: np.ndarray
+    dy_px: np.ndarray
+    roll_deg: np.ndarray
+
+
+@dataclass(frozen=True)
+class BuiltSet(Job[BuildStatus]):
+    """The folder of a built set. Nothing is cached: every property reads what is on disk now."""
+
+    status_type: ClassVar[type[JobStatus]] = BuildStatus
+
+    @property
+    def config(self) -> DatasetConfig:
+        """The recipe, written once."""
+        return DatasetConfig.load(self.path / "config.json")
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every stack is there."""
+        return (self.path / "done").exists()
+
+    @property
+    def made(self) -> datetime:
+        """When it was done, or begun if it is not."""
+        stamp = self.path / ("done" if self.is_done else "config.json")
+        return datetime.fromtimestamp(stamp.stat().st_mtime)
+
+    @property
+    def split(self) -> Split:
+        """The stacks that are there now."""
+        train, validation = (len(list((self.path / part).glob("[0-9]*.h5"))) for part in Split._fields)
+        return Split(train, validation)
+
+    @property
+    def size_bytes(self) -> int:
+        """What the folder takes on disk."""
+        return sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
+
+    def stack_path(self, name: str) -> Path:
+        """The file of the stack of that name, e.g. ``train/00012``."""
+        return self.path / f"{name}.h5"
+
+    def labels(self) -> Labels:
+        """True movements of all stacks of a set that is done; a few kB, however large the stacks."""
+        with np.load(self.path / "labels.npz", allow_pickle=False) as archive:
+            return Labels(**{name: archive[name] for name in Labels._fields})
+
+
+def list_sets() -> list[BuiltSet]:
+    """All sets of the workspace, whatever their state, newest first."""
+    found = [BuiltSet(p.parent) for p in (workspace() / FOLDER).glob("[!.]*/config.json")]
+    return sorted(found, key=lambda s: s.made, reverse=True)
+
+
+def open_set(name: str | Path) -> BuiltSet:
+    """A set by its key in the workspace, or by the path of its folder.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    for path in (workspace() / FOLDER / name, Path(name)):
+        if (path / "config.json").is_file():
+            return BuiltSet(path.resolve())
+    raise InputError(f"{name}: no such data set; give a key from {workspace() / FOLDER} or the path of a set's folder")
+
+
+def find_set(config: DatasetConfig) -> BuiltSet | None:
+    """The set of this recipe, in whatever state, or None."""
+    path = workspace() / FOLDER / config.key()
+    return BuiltSet(path) if (path / "config.json").is_file() else None
+
+
+def find_built(config: DatasetConfig) -> BuiltSet | None:
+    """The set of this recipe if every stack of it is there: what a training reads instead of simulating."""
+    path = workspace() / FOLDER / config.key()
+    return BuiltSet(path) if (path / "done").exists() else None
+
+
+def claim(config: DatasetConfig) -> tuple[BuiltSet, Outcome]:
+    """The set of this recipe: done, being built, begun, or new. Callers do this under ``starting(FOLDER)``.
+
+    Raises
+    ------
+    InputError
+        If the disk has no room for what is missing of it.
+    """
+    refuse_when_read_only()
+    built = find_set(config)
+    if built is not None and built.is_done:
+        return built, "opened"
+    if built is not None and built.status().state in ("queued", "running"):
+        return built, "joined"
+    check_room(config)
+    if built is not None:
+        return built, "resumed"
+    built = BuiltSet(workspace() / FOLDER / config.key())
+    built.path.mkdir(parents=True, exist_ok=True)
+    built.write_status(BuildStatus(total=len(stacks_of(config))))
+    with atomic_path(built.path / "config.json") as part:
+        part.write_text(config.to_json())
+    return built, "started"
+
+
+def launch_build(config: DatasetConfig) -> tuple[BuiltSet, Outcome]:
+    """Find the set of this recipe, and give it a process that builds it if it needs one."""
+    with starting(FOLDER):
+        built, outcome = claim(config)
+        if outcome in ("resumed", "started"):
+            spawn(built)
+    return built, outcome
+
+
+def spawn(built: BuiltSet) -> None:
+    """Start the process that builds a set: detached, its words in log.txt."""
+    built.spawn("build", "--resume", str(built.path))
+
+
+def check_room(config: DatasetConfig) -> None:
+    """Refuse a set that the disk has no room for.
+
+    Raises
+    ------
+    InputError
+        With what it takes, and what there is.
+    """
+    there = find_set(config)
+    missing = estimate(config).disk_bytes - (there.size_bytes if there else 0)
+    free = free_bytes()
+    if missing > free:
+        raise InputError(
+            f"{workspace()}: the data set takes {in_words(missing)} more and {in_words(free)} are free; "
+            "make room, or build fewer or smaller stacks"
+        )
+
+
+def free_bytes() -> int:
+    """What is free on the disk of the workspace."""
+    path = workspace()
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+def delete_set(built: BuiltSet) -> None:
+    """Delete a set; no half of it is left under its name, and a training that uses it goes on from the recipe.
+
+    Raises
+    ------
+    InputError
+        If it is being built.
+    """
+    refuse_when_read_only()
+    with starting(FOLDER):
+        state: State = built.status().state
+        if state in ("queued", "running"):
+            raise InputError(f"{built.id}: this data set is being built; cancel that first")
+        gone = built.path.with_name(f".deleted-{built.id}-{secrets.token_hex(4)}")
+        os.replace(built.path, gone)
+    for rest in gone.parent.glob(".deleted-*"):  # and what a deletion that was killed has left
+        shutil.rmtree(rest, ignore_errors=rest != gone)
