@@ -5,6 +5,7 @@ Exit 0: done. 2: the input is at fault, said in one line on stderr. 1: a trainin
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tomoalign_core.config import InputError, RunConfig, SimulationConfig
+from tomoalign_core.config import DatasetConfig, InputError, RunConfig, SimulationConfig
 
 if TYPE_CHECKING:
     from tomoalign_core.files.stacks import Stack
     from tomoalign_core.geometry import Shifts
     from tomoalign_core.learn.runs import Run
+    from tomoalign_core.learn.store import BuiltSet
 
 # typer exports its usage errors only by their commonest kind; what it is a kind of catches them all
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -98,6 +100,35 @@ def simulate(
         proj, truth = drawn.proj.numpy(), drawn.shifts
     write_stack(out, proj=proj, angle_rad=truth.angle_rad, truth=truth, config_json=settings.to_json(indent=None))
     typer.echo(f"{out}: {proj.shape[0]} views of {proj.shape[1]} × {proj.shape[2]} px, true shifts inside")
+
+
+@app.command()
+def build(
+    preset: Annotated[str | None, typer.Option(help="The data set of this training: quick, full or notebook")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings of a data set or of a run, JSON")] = None,
+    resume: Annotated[str | None, typer.Option(help="Go on with this data set (key or folder)")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the data set")] = None,
+    fixed: Annotated[int | None, typer.Option(help="Number of training stacks; without it as the settings say")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed draws other stacks")] = None,
+) -> None:
+    """Build a data set on disk, where trainings with it read it. Ctrl-C keeps what is built; the same words go on."""
+    from tomoalign_core.learn import jobs, store
+
+    if sum(v is not None for v in (preset, config, resume)) > 1:
+        raise InputError("build: --preset, --config and --resume exclude each other; give one of them")
+    if resume is not None:
+        _build_here(store.open_set(resume))
+        return
+    settings = _override(_dataset_settings(preset, config), None, name=name, fixed=fixed, seed=seed)
+    with jobs.starting(store.FOLDER):
+        built, outcome = store.claim(settings)
+    if outcome == "joined":
+        raise InputError(f"{built.id}: this data set is being built now; wait for it, or stop it on its page")
+    if outcome == "opened":
+        typer.echo(f"{built.id}: built before, {built.config.name}")
+        _print_set(built)
+        return
+    _build_here(built)
 
 
 @app.command()
@@ -265,6 +296,41 @@ def _run_settings(preset: str | None, config: Path | None) -> RunConfig:
     return named(preset or "quick")
 
 
+def _dataset_settings(preset: str | None, config: Path | None) -> DatasetConfig:
+    """The data set of a preset, or of a file that holds the settings of a run or of a data set."""
+    if config is None:
+        return _run_settings(preset, None).dataset
+    try:
+        of_a_run = config.is_file() and "dataset" in json.loads(config.read_text())
+    except ValueError:  # no JSON: loading it says so
+        of_a_run = False
+    return RunConfig.load(config).dataset if of_a_run else DatasetConfig.load(config)
+
+
+def _build_here(built: BuiltSet) -> None:
+    """Build a set in this process with a progress bar; the exit code tells how it ended."""
+    from tomoalign_core.learn.build import build as build_set
+    from tomoalign_core.learn.room import estimate, in_words
+    from tomoalign_core.progress import count_bar
+
+    takes = estimate(built.config)
+    typer.echo(f"{built.id}: {takes.stacks} stacks, {in_words(takes.disk_bytes)} on disk")
+    with count_bar("building", takes.stacks) as progress:
+        status = build_set(built, progress=progress)
+    if status.state == "stopped":
+        typer.echo(f"{built.id}: {status.message}, {status.done} of {status.total} stacks are built")
+        typer.echo(f"go on with: python -m tomoalign_core build --resume {built.id}")
+        return
+    _print_set(built)
+
+
+def _print_set(built: BuiltSet) -> None:
+    from tomoalign_core.learn.room import in_words
+
+    train, validation = built.split
+    typer.echo(f"{built.path}: {train} training and {validation} validation stacks, {in_words(built.size_bytes)}")
+
+
 def _misaligned_scan(path: Path, settings: SimulationConfig) -> tuple[Any, Shifts]:
     import numpy as np
 
@@ -343,9 +409,9 @@ def _print_scores(run: Run) -> None:
 def _write_aligned(out: Path, scan: Stack, found: Shifts, model: str) -> None:
     from tomoalign_core.align import undo_shifts
     from tomoalign_core.files.stacks import write_aligned
-    from tomoalign_core.progress import view_bar
+    from tomoalign_core.progress import count_bar
 
-    with view_bar("undoing the shifts", len(found)) as progress:
+    with count_bar("undoing the shifts", len(found)) as progress:
         aligned, valid = undo_shifts(scan.proj, found, progress=progress)
     write_aligned(out, proj=aligned, angle_rad=scan.angle_rad, shifts=found, mask=valid, model=model)
     typer.echo(f"{out}: aligned stack")

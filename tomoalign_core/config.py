@@ -86,7 +86,10 @@ class Settings(BaseModel):
         path = Path(path)
         if not path.is_file():
             raise InputError(f"{path}: no such configuration file; give the path of a JSON file")
-        return cls.from_json(path.read_text(), where=str(path))
+        try:
+            return cls.from_json(path.read_text(), where=str(path))
+        except UnicodeDecodeError:
+            raise InputError(f"{path}: is not text; give the path of a JSON file") from None
 
     def changed(self, **values: Any) -> Self:
         """A validated copy with some fields replaced."""

@@ -57,8 +57,8 @@ def epoch_lines(run: Run, say: Callable[[str], None]) -> Callable[[Training, dic
 
 
 @contextmanager
-def view_bar(words: str, total: int) -> Iterator[Callable[[int, int], None]]:
-    """A bar over the views of a stack; it goes away when it is done."""
+def count_bar(words: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    """A bar over things that are counted: the views of a stack, the stacks of a data set."""
     with _bar() as bar:
         task = bar.add_task(words, total=total)
         yield lambda done, _: bar.update(task, completed=done)

@@ -22,14 +22,12 @@ class Badge(NamedTuple):
 
 
 STATES: dict[State, Badge] = {
-    "queued": Badge(":material/schedule:", "blue", "It starts, or waits for its turn on the device."),
-    "running": Badge(":material/play_circle:", "blue", "A process is training it now."),
-    "finished": Badge(":material/check_circle:", "green", "Trained to its end."),
-    "stopped": Badge(":material/pause_circle:", "orange", "Stopped with a checkpoint; Resume goes on from there."),
+    "queued": Badge(":material/schedule:", "blue", "It starts, or waits for its turn."),
+    "running": Badge(":material/play_circle:", "blue", "A process is at work on it now."),
+    "finished": Badge(":material/check_circle:", "green", "Done to its end."),
+    "stopped": Badge(":material/pause_circle:", "orange", "Stopped with what it has; Resume goes on from there."),
     "failed": Badge(":material/error:", "red", "It ended with an error; the log says which."),
-    "interrupted": Badge(
-        ":material/power_off:", "orange", "Its process is gone; Resume goes on from its last checkpoint."
-    ),
+    "interrupted": Badge(":material/power_off:", "orange", "Its process is gone; Resume goes on from what it saved."),
 }
 ACTIVE: tuple[State, ...] = ("queued", "running")
 
@@ -45,6 +43,6 @@ def chart(figure: go.Figure, *, key: str, alt: str) -> None:
 
 
 def state_badge(state: State) -> None:
-    """The state of a run, as it is."""
+    """The state of a job, as it is."""
     look = STATES[state]
     st.badge(state, icon=look.icon, color=look.colour, help=look.meaning)

@@ -6,6 +6,8 @@ itself where there is none), the angles in radians to their last bit, and the no
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,46 +62,43 @@ def read_simulated(path: str | Path) -> SimulatedStack:
     InputError
         If it is damaged.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            ours = file[OURS]
-            return SimulatedStack(
-                proj=file[DATA][...],
-                clean=ours["clean"][...],
-                shifts=_shifts(ours),
-                gaussian=float(ours.attrs["gaussian"]),
-                counts=float(ours.attrs["counts"]) if "counts" in ours.attrs else None,
-            )
-    except (OSError, KeyError) as error:
-        raise _readable(path, error) from None
+    with _opened(path) as file:
+        attributes, proj = file[OURS].attrs, file[DATA][...]
+        is_linked = isinstance(file[OURS].get("clean", getlink=True), h5py.SoftLink)
+        return SimulatedStack(
+            proj=proj,
+            clean=proj if is_linked else file[OURS]["clean"][...],
+            shifts=_truth(file),
+            gaussian=float(attributes["gaussian"]),
+            counts=float(attributes["counts"]) if "counts" in attributes else None,
+        )
 
 
-def read_truth(path: str | Path) -> Shifts:
-    """The true shifts alone."""
-    try:
-        with h5py.File(path, "r") as file:
-            return _shifts(file[OURS])
-    except (OSError, KeyError) as error:
-        raise _readable(path, error) from None
+def read_truth(path: str | Path) -> tuple[Shifts, tuple[int, int, int]]:
+    """The true shifts and the shape (N, V, U) of a stack, without its pixels; raises as ``read_simulated``."""
+    with _opened(path) as file:
+        return _truth(file), file[DATA].shape
 
 
 def read_pictures(path: str | Path, *, view: int, row: int) -> tuple[Stack, Stack]:
-    """One projection (V, U) and one detector row over the views (N, U): what one looks at of a stack."""
+    """One projection (V, U) and one detector row over the views (N, U); raises as ``read_simulated``."""
+    with _opened(path) as file:
+        return file[DATA][view], file[DATA][:, row]
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
-            data = file[DATA]
-            return data[view], data[:, row]
+            yield file
+    except FileNotFoundError:
+        raise
     except (OSError, KeyError) as error:
-        raise _readable(path, error) from None
+        fault = f"{path}: is not a whole simulated stack ({error})"
+        raise InputError(f"{fault}; delete its data set and build it again") from None
 
 
-def _shifts(ours: h5py.Group) -> Shifts:
-    written = read_shifts(ours["true_shifts"])
+def _truth(file: h5py.File) -> Shifts:
+    written = read_shifts(file[OURS]["true_shifts"])
     columns = {name: getattr(written, name) for name in ("dx_px", "dy_px", "roll_deg")}
-    return Shifts.from_arrays(angle_rad=ours["angle_rad"][...], **columns)
-
-
-def _readable(path: str | Path, error: Exception) -> Exception:
-    if isinstance(error, FileNotFoundError):
-        return error
-    return InputError(f"{path}: is not a whole simulated stack ({error}); delete its data set and build it again")
+    return Shifts.from_arrays(angle_rad=file[OURS]["angle_rad"][...], **columns)

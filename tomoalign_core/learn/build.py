@@ -19,7 +19,7 @@ from tomoalign_core.files.simulated import SimulatedStack, read_truth, write_sim
 from tomoalign_core.learn.dataset import make
 from tomoalign_core.learn.jobs import refuse_when_read_only
 from tomoalign_core.learn.recipes import StackRecipe, stacks_of
-from tomoalign_core.learn.store import BuildStatus, BuiltSet, Labels
+from tomoalign_core.learn.store import BuildStatus, BuiltSet, Labels, check_room
 
 STATUS_EVERY_S = 0.5
 Progress = Callable[[int, int], None]
@@ -38,12 +38,13 @@ def build(built: BuiltSet, *, progress: Progress | None = None) -> BuildStatus:
     Raises
     ------
     InputError
-        If another process builds this set, or a phantom's file cannot be read.
+        If another process builds this set, the disk has no room, or a phantom's file cannot be read.
     """
     refuse_when_read_only()
     with built.alive():
         if built.is_done:
             return built.status()
+        check_room(built.config, built)
         builder = Builder(built, progress)
         with builder.ears():
             return builder.run()
@@ -105,7 +106,7 @@ class Builder:
 
     def _finish(self) -> None:
         """Gather the labels of all stacks, and say that the set is done."""
-        truths = [read_truth(self.set.stack_path(recipe.name)) for recipe in self.recipes]
+        truths = [read_truth(self.set.stack_path(recipe.name))[0] for recipe in self.recipes]
         columns = {name: np.concatenate([getattr(t, name) for t in truths]) for name in Labels._fields[1:]}
         labels = Labels(views=np.array([len(t) for t in truths]), **columns)
         with atomic_path(self.set.path / "labels.npz") as part, open(part, "wb") as file:

@@ -74,6 +74,32 @@ def wide_mix() -> DatasetConfig:
     return DatasetConfig(name="wide mix", scan=scan, train=recipes, validation=yardsticks())
 
 
+def like_simulation(simulation: SimulationConfig) -> DatasetConfig:
+    """Stacks like one simulated scan: its settings, but an object, a movement and noise of their own.
+
+    96 to train on and 24 to score with, as the notebook had.
+    """
+    name = "as simulated"
+    kind = {part: getattr(simulation, part) for part in ("phantom", "misalign", "noise")}
+    return DatasetConfig(
+        name=name,
+        scan=simulation.scan,
+        train=(Recipe(name=name, **kind),),
+        fixed=96,
+        validation=(ValidationCase(name=name, stacks=24, simulation=simulation.changed(seed=0)),),
+    )
+
+
+def resized(dataset: DatasetConfig, **size: int | tuple[int, int]) -> DatasetConfig:
+    """A data set of other views, rows or columns; validation cases that had its size keep to it."""
+    scan = dataset.scan.changed(**size)
+    cases = tuple(
+        case.changed(simulation=case.simulation.changed(scan=scan)) if case.simulation.scan == dataset.scan else case
+        for case in dataset.validation
+    )
+    return dataset.changed(scan=scan, validation=cases)
+
+
 def yardsticks() -> tuple[ValidationCase, ...]:
     """What every training is measured on: blobs at 10 % noise, pillars at 3 %, σ = (4, 1) px and 1° of roll."""
     stage = MisalignConfig(dx_sigma_px=4, dy_sigma_px=1, roll_sigma_deg=1)

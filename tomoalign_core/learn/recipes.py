@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tomoalign_core.config import DatasetConfig, SimulationConfig
+from tomoalign_core.config import DatasetConfig, SimulationConfig, ValidationCase
 
 TRAIN, VALIDATION, SHAPE, ORDER = range(4)
 SAMPLES = 8  # training stacks that a built endless set keeps, to look at
@@ -54,9 +54,13 @@ def validation_recipes(config: DatasetConfig) -> dict[str, list[StackRecipe]]:
     recipes: dict[str, list[StackRecipe]] = {}
     for number, case in enumerate(config.validation):
         seeds = _rng(config, VALIDATION, number).integers(2**62, size=case.stacks)
-        folder = f"validation/{number}-{re.sub(r'[^A-Za-z0-9]+', '-', case.name).strip('-')}"
         recipes[case.name] = [
-            StackRecipe(f"{folder}-{i:03d}", case.simulation.changed(seed=int(s)), None, _phantom_seed(config))
+            StackRecipe(
+                f"{case_prefix(number, case)}-{i:03d}",
+                case.simulation.changed(seed=int(s)),
+                None,
+                _phantom_seed(config),
+            )
             for i, s in enumerate(seeds)
         ]
     return recipes
@@ -66,6 +70,11 @@ def stacks_of(config: DatasetConfig) -> list[StackRecipe]:
     """The stacks that are built of a set, in order: all of a fixed one, some to look at of an endless one."""
     training = [training_recipe(config, i) for i in range(config.fixed or SAMPLES)]
     return training + [recipe for each in validation_recipes(config).values() for recipe in each]
+
+
+def case_prefix(number: int, case: ValidationCase) -> str:
+    """How the names of a case's stacks begin, fit for files; its number keeps two of one spelling apart."""
+    return f"validation/{number}-{re.sub(r'[^A-Za-z0-9]+', '-', case.name).strip('-')}"
 
 
 def batch_shape(config: DatasetConfig, step: int) -> Shape:

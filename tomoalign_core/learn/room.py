@@ -27,18 +27,17 @@ LOOSE_BYTES = 2_500  # labels.npz without its numbers, status and log
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """The training stacks, or a validation case: how many, from the smallest to the largest shape (N, V, U), bytes."""
+    """The training stacks, or a validation case: how many, from the smallest to the largest shape (N, V, U), bytes.
+
+    ``stack_bytes`` is the memory of its largest stack, ``disk_bytes`` what all take on disk.
+    """
 
     name: str
     stacks: int
     smallest: Shape
     largest: Shape
+    stack_bytes: int
     disk_bytes: int
-
-    @property
-    def stack_bytes(self) -> int:
-        """Memory of its largest stack, with and without noise."""
-        return _memory(self.largest)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +55,12 @@ class Estimate:
 
     @property
     def stack_bytes(self) -> int:
-        """Memory of the largest stack, with and without noise."""
+        """Memory of the largest stack."""
         return max(part.stack_bytes for part in self.parts)
 
     def batch_bytes(self, size: int) -> int:
         """Memory of a training batch of that many stacks, with and without noise; the network's own comes on top."""
-        return size * _memory(self.batch_shape)
+        return size * _pixel_bytes(self.batch_shape, noisy=True)
 
 
 def estimate(config: DatasetConfig) -> Estimate:
@@ -96,16 +95,28 @@ def _training(config: DatasetConfig) -> Part:
     kinds = {_is_noisy(recipe.noise) for recipe in config.train}
     if config.fixed is None or len(kinds) > 1:
         return _part("training", [training_recipe(config, i) for i in range(config.fixed or SAMPLES)])
-    shape = batch_shape(config, 0)
-    disk = config.fixed * _file(shape, noisy=kinds.pop())
-    return Part(name="training", stacks=config.fixed, smallest=shape, largest=shape, disk_bytes=disk)
+    shape, noisy = batch_shape(config, 0), kinds.pop()
+    return Part(
+        name="training",
+        stacks=config.fixed,
+        smallest=shape,
+        largest=shape,
+        stack_bytes=_pixel_bytes(shape, noisy),
+        disk_bytes=config.fixed * _file_bytes(shape, noisy),
+    )
 
 
 def _part(name: str, recipes: Sequence[StackRecipe]) -> Part:
-    shapes = [recipe.shape for recipe in recipes]
-    disk = sum(_file(s, noisy=_is_noisy(r.settings.noise)) for s, r in zip(shapes, recipes, strict=True))
-    by_size = sorted(shapes, key=_pixels)
-    return Part(name=name, stacks=len(recipes), smallest=by_size[0], largest=by_size[-1], disk_bytes=disk)
+    stacks = [(recipe.shape, _is_noisy(recipe.settings.noise)) for recipe in recipes]
+    by_size = sorted((shape for shape, _ in stacks), key=np.prod)
+    return Part(
+        name=name,
+        stacks=len(stacks),
+        smallest=by_size[0],
+        largest=by_size[-1],
+        stack_bytes=max(_pixel_bytes(*stack) for stack in stacks),
+        disk_bytes=sum(_file_bytes(*stack) for stack in stacks),
+    )
 
 
 def _is_noisy(noise: NoiseConfig) -> bool:
@@ -113,15 +124,12 @@ def _is_noisy(noise: NoiseConfig) -> bool:
     return noise.gaussian not in (0, (0, 0)) or noise.counts is not None or noise.rescale
 
 
-def _file(shape: Shape, *, noisy: bool) -> int:
+def _file_bytes(shape: Shape, noisy: bool) -> int:
     views = shape[0]
     nodes = 1 + (views - 7) // NODE_VIEWS if views > 64 else 0
-    return _pixels(shape) * PIXEL_BYTES * (1 + noisy) + HEAD_BYTES + VIEW_BYTES * views + NODE_BYTES * nodes
+    return _pixel_bytes(shape, noisy) + HEAD_BYTES + VIEW_BYTES * views + NODE_BYTES * nodes
 
 
-def _memory(shape: Shape) -> int:
-    return 2 * PIXEL_BYTES * _pixels(shape)
-
-
-def _pixels(shape: Shape) -> int:
-    return int(np.prod(shape))
+def _pixel_bytes(shape: Shape, noisy: bool) -> int:
+    """A stack, and beside it the one without its noise where that differs."""
+    return int(np.prod(shape)) * PIXEL_BYTES * (1 + noisy)

@@ -20,7 +20,7 @@ import numpy as np
 from tomoalign_core.config import DatasetConfig, InputError
 from tomoalign_core.files.atomic import atomic_path
 from tomoalign_core.learn.jobs import Job, JobStatus, State, refuse_when_read_only, starting, workspace
-from tomoalign_core.learn.recipes import stacks_of
+from tomoalign_core.learn.recipes import case_prefix, stacks_of
 from tomoalign_core.learn.room import estimate, in_words
 
 FOLDER = "datasets"
@@ -56,6 +56,13 @@ class BuiltSet(Job[BuildStatus]):
 
     status_type: ClassVar[type[JobStatus]] = BuildStatus
 
+    def status(self) -> BuildStatus:
+        """The state as it is; done is done, even if its process died before it could say so."""
+        status = super().status()
+        if status.state == "interrupted" and self.is_done:
+            return status.model_copy(update={"state": "finished"})
+        return status
+
     @property
     def config(self) -> DatasetConfig:
         """The recipe, written once."""
@@ -75,13 +82,22 @@ class BuiltSet(Job[BuildStatus]):
     @property
     def split(self) -> Split:
         """The stacks that are there now."""
-        train, validation = (len(list((self.path / part).glob("[0-9]*.h5"))) for part in Split._fields)
-        return Split(train, validation)
+        return Split(*(len(self._names(part)) for part in Split._fields))
 
     @property
     def size_bytes(self) -> int:
         """What the folder takes on disk."""
         return sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
+
+    def names(self) -> dict[str, list[str]]:
+        """The names of the stacks that are there now: of the training stacks, and by validation case."""
+        found = self._names("validation")
+        cases = {case.name: case_prefix(number, case) for number, case in enumerate(self.config.validation)}
+        by_case = {name: [n for n in found if n.startswith(f"{start}-")] for name, start in cases.items()}
+        return {"training": self._names("train"), **by_case}
+
+    def _names(self, part: str) -> list[str]:
+        return sorted(f"{part}/{path.stem}" for path in (self.path / part).glob("[0-9]*.h5"))
 
     def stack_path(self, name: str) -> Path:
         """The file of the stack of that name, e.g. ``train/00012``."""
@@ -139,7 +155,7 @@ def claim(config: DatasetConfig) -> tuple[BuiltSet, Outcome]:
         return built, "opened"
     if built is not None and built.status().state in ("queued", "running"):
         return built, "joined"
-    check_room(config)
+    check_room(config, built)
     if built is not None:
         return built, "resumed"
     built = BuiltSet(workspace() / FOLDER / config.key())
@@ -152,6 +168,7 @@ def claim(config: DatasetConfig) -> tuple[BuiltSet, Outcome]:
 
 def launch_build(config: DatasetConfig) -> tuple[BuiltSet, Outcome]:
     """Find the set of this recipe, and give it a process that builds it if it needs one."""
+    refuse_when_read_only()
     with starting(FOLDER):
         built, outcome = claim(config)
         if outcome in ("resumed", "started"):
@@ -164,27 +181,27 @@ def spawn(built: BuiltSet) -> None:
     built.spawn("build", "--resume", str(built.path))
 
 
-def check_room(config: DatasetConfig) -> None:
-    """Refuse a set that the disk has no room for.
+def check_room(config: DatasetConfig, begun: BuiltSet | None = None) -> None:
+    """Refuse a set that the disk has no room for; what has been ``begun`` of it is there already.
 
     Raises
     ------
     InputError
         With what it takes, and what there is.
     """
-    there = find_set(config)
-    missing = estimate(config).disk_bytes - (there.size_bytes if there else 0)
-    free = free_bytes()
+    path = begun.path if begun else workspace()
+    missing = estimate(config).disk_bytes - (begun.size_bytes if begun else 0)
+    free = free_bytes(path)
     if missing > free:
         raise InputError(
-            f"{workspace()}: the data set takes {in_words(missing)} more and {in_words(free)} are free; "
+            f"{path}: the data set takes {in_words(missing)} more and {in_words(free)} are free; "
             "make room, or build fewer or smaller stacks"
         )
 
 
-def free_bytes() -> int:
-    """What is free on the disk of the workspace."""
-    path = workspace()
+def free_bytes(path: Path | None = None) -> int:
+    """What is free on the disk of a folder that is there or will be; by default of the workspace."""
+    path = path or workspace()
     while not path.exists():
         path = path.parent
     return shutil.disk_usage(path).free
