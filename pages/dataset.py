@@ -95,7 +95,10 @@ if wanted := st.query_params.get("set"):
     except InputError:
         st.warning(f"There is no data set {wanted} in this workspace.", icon=":material/search_off:")
 if opened:
-    set_view(opened)
+    try:
+        set_view(opened)
+    except InputError as error:
+        st.error(str(error), icon=":material/error:")
 elif read_only():
     all_sets()
 else:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from tomoalign_core import cli
+from tomoalign_core import cli, progress
+from tomoalign_core.config import DatasetConfig, RunConfig, ScanConfig, SimulationConfig, ValidationCase
 from tomoalign_core.files.shifts import read_csv
 from tomoalign_core.files.stacks import read_stack
 
@@ -136,6 +140,12 @@ def test_a_bad_stack_is_one_line_exit_2_and_nothing_written(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (("build", "--preset", "huge"), "quick, full, notebook"),
+        (("build", "--resume", "nobody"), "no such data set"),
+        (("build", "--config", "nothing.json"), "no such configuration"),
+        (("build", "--preset", "quick", "--resume", "x"), "exclude each other"),
+        (("build", "--fixed", "0"), "fixed = 0"),
+        (("build", "--preset", "notebook", "--fixed", "100000000"), "make room"),
         (("train", "--epochs", "many"), "--epochs"),
         (("train", "--preset", "huge"), "quick, full, notebook"),
         (("train", "--preset", "quick", "--epochs", "0"), "epochs = 0"),
@@ -166,7 +176,56 @@ def test_bad_words_are_one_line_and_exit_2(
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1 and said in error
     assert not (tmp_path / "out.h5").exists()
-    assert not list((tmp_path / "workspace").glob("runs/*/"))
+    assert not list((tmp_path / "workspace").glob("*/*/"))
+
+
+def test_build_makes_a_set_once_and_reads_its_settings_from_a_run_or_a_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = ScanConfig(n_views=8, n_rows=16, n_cols=20)
+    check = ValidationCase(name="check", stacks=1, simulation=SimulationConfig(scan=tiny))
+    settings = RunConfig(dataset=DatasetConfig(name="the dataset", scan=tiny, fixed=2, validation=(check,)))
+    for name, part in (("run", settings), ("set", settings.dataset)):
+        (tmp_path / f"{name}.json").write_text(part.to_json())
+    assert run("build", "--config", tmp_path / "run.json") == 0
+    said = capsys.readouterr().out
+    assert "3 stacks" in said and "2 training and 1 validation stacks" in said
+    folder = tmp_path / "workspace" / "datasets" / settings.dataset.key()
+    assert len(list(folder.glob("*/*.h5"))) == 3
+    for words in (("--config", tmp_path / "set.json"), ("--config", tmp_path / "run.json", "--name", "other")):
+        assert run("build", *words) == 0
+        assert "built before, the dataset" in capsys.readouterr().out
+    assert run("build", "--resume", folder.name) == 0
+    assert run("build", "--config", tmp_path / "set.json", "--fixed", 1) == 0
+    assert len(list(folder.parent.glob("*/done"))) == 2
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"scan": 3}', "\xff"])
+def test_build_refuses_settings_that_are_none_in_one_line(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "c.json"
+    path.write_bytes(text.encode("latin-1"))
+    assert run("build", "--config", path) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {path}") and error.count("\n") == 1
+
+
+def test_ctrl_c_leaves_a_build_that_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @contextmanager
+    def impatient(_words: str, _total: int) -> Iterator[Callable[[int, int], None]]:
+        yield lambda done, _: os.kill(os.getpid(), signal.SIGINT) if done == 2 else None
+
+    with monkeypatch.context() as patch:
+        patch.setattr(progress, "count_bar", impatient)
+        assert run("build", "--preset", "quick") == 0
+    said = capsys.readouterr().out
+    assert "cancelled by SIGINT, 2 of 20 stacks are built" in said
+    key = said.rsplit(" ", 1)[1].strip()
+    assert len(list((tmp_path / "workspace" / "datasets" / key).glob("train/*.h5"))) == 2
+    assert f"build --resume {key}" in said
 
 
 def test_align_refuses_an_unknown_method_model_and_folder(
@@ -207,7 +266,7 @@ def test_the_module_runs_as_a_program_and_shows_help() -> None:
         [sys.executable, "-m", "tomoalign_core", "--help"], cwd=ROOT, capture_output=True, text=True, env=os.environ
     )
     assert done.returncode == 0
-    assert all(word in done.stdout for word in ("doctor", "demo", "simulate", "train", "align"))
+    assert all(word in done.stdout for word in ("doctor", "demo", "simulate", "build", "train", "align"))
 
 
 def test_the_demo_leaves_figures_a_person_can_open(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

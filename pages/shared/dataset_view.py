@@ -75,8 +75,10 @@ def actions(built: BuiltSet, state: State) -> None:
 @st.dialog("Delete this data set?")
 def ask_to_delete(built: BuiltSet) -> None:
     """The question before a set is deleted."""
-    name, n = built.config.name, sum(built.split)
-    st.markdown(f"**{name}**, {n} stacks, {in_words(built.size_bytes)}, `{built.id}`")
+    if not built.path.exists():  # it is answered, or somebody else has deleted the set
+        st.rerun()
+    n = sum(built.split)
+    st.markdown(f"**{built.config.name}**, {n} stacks, {in_words(built.size_bytes)}, `{built.id}`")
     st.caption(
         "The same settings build the same stacks again. A training that reads them now goes on: it makes them from "
         "the settings."
@@ -84,15 +86,19 @@ def ask_to_delete(built: BuiltSet) -> None:
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Keep", key="keep"):
             st.rerun()
-        if st.button("Delete", type="primary", icon=":material/delete:", key="delete-now"):
-            try:
-                delete_set(built)
-            except InputError as error:
-                st.error(str(error), icon=":material/error:")
-                return
-            st.session_state["said"] = f"Deleted {name}."
-            del st.query_params["set"]
-            st.rerun()
+        st.button("Delete", type="primary", icon=":material/delete:", key="delete-now", on_click=delete, args=(built,))
+
+
+def delete(built: BuiltSet) -> None:
+    """Delete a set, and leave its page."""
+    name = built.config.name
+    try:
+        delete_set(built)
+    except InputError as error:
+        st.session_state["said"] = str(error)
+        return
+    st.session_state["said"] = f"Deleted {name}."
+    del st.query_params["set"]
 
 
 def live(built: BuiltSet, drawn: State) -> None:

@@ -124,7 +124,9 @@ def test_an_endless_set_keeps_its_validation_stacks_and_some_to_look_at():
 def test_a_build_that_was_killed_goes_on_with_the_stacks_it_has():
     one = begun()
     code = (
-        "import os, sys; from tomoalign_core.learn.build import build; from tomoalign_core.learn.store import open_set\n"
+        "import os, sys\n"
+        "from tomoalign_core.learn.build import build\n"
+        "from tomoalign_core.learn.store import open_set\n"
         "build(open_set(sys.argv[1]), progress=lambda done, total: done == 2 and os.kill(os.getpid(), 9))"
     )
     command = [sys.executable, "-c", code, str(one.path)]
