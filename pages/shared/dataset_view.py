@@ -27,7 +27,7 @@ TICK_S = 1.0
 def set_view(built: BuiltSet) -> None:
     """All that there is to see of a set and to do with it."""
     state = built.status().state
-    st.page_link("pages/dataset.py", label="All data sets", icon=":material/arrow_back:")
+    st.button("All data sets", icon=":material/arrow_back:", type="tertiary", key="back", on_click=leave)
     left, right = st.columns([2, 1.4], vertical_alignment="center")
     with left, st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(built.config.name, anchor=False, width="content")
@@ -40,6 +40,11 @@ def set_view(built: BuiltSet) -> None:
     if built.is_done:
         spread(built)
     samples(built)
+
+
+def leave() -> None:
+    """Back to the form and the list."""
+    st.query_params.clear()
 
 
 def actions(built: BuiltSet, state: State) -> None:
@@ -98,7 +103,7 @@ def delete(built: BuiltSet) -> None:
         st.session_state["said"] = str(error)
         return
     st.session_state["said"] = f"Deleted {name}."
-    del st.query_params["set"]
+    leave()
 
 
 def live(built: BuiltSet, drawn: State) -> None:
