@@ -237,8 +237,7 @@ def test_a_set_that_is_being_built_is_not_deleted(state: str):
 
 def test_a_deleted_set_leaves_nothing(own_workspace: Path):
     one = built()
-    rest = own_workspace / "datasets" / ".deleted-before-0000"  # a deletion that was killed
-    rest.mkdir()
+    (own_workspace / "datasets" / ".deleted" / "before").mkdir(parents=True)  # a deletion that was killed
     delete_set(one)
     assert list_sets() == [] and find_built(FIXED) is None
     assert [p.name for p in (own_workspace / "datasets").iterdir()] == [".start.lock"]

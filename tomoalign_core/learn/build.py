@@ -137,8 +137,7 @@ class Builder:
         return self._status
 
     def _should_stop(self) -> bool:
-        if not self.stopped_by and (self.set.path / "stop").exists():
-            (self.set.path / "stop").unlink(missing_ok=True)
+        if not self.stopped_by and self.set.take_stop():
             self.stopped_by = "request"
         return bool(self.stopped_by)
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from tomoalign_core.config import DatasetConfig, InputError
 from tomoalign_core.files.atomic import atomic_path
-from tomoalign_core.learn.jobs import Job, JobStatus, State, refuse_when_read_only, starting, workspace
+from tomoalign_core.learn.jobs import Job, JobStatus, is_held, queued_now, refuse_when_read_only, starting, workspace
 from tomoalign_core.learn.recipes import case_prefix, stacks_of
 from tomoalign_core.learn.room import estimate, in_words
 
@@ -111,7 +111,7 @@ class BuiltSet(Job[BuildStatus]):
 
 def list_sets() -> list[BuiltSet]:
     """All sets of the workspace, whatever their state, newest first."""
-    found = [BuiltSet(p.parent) for p in (workspace() / FOLDER).glob("[!.]*/config.json")]
+    found = [BuiltSet(p.parent) for p in (workspace() / FOLDER).glob("*/config.json")]
     return sorted(found, key=lambda s: s.made, reverse=True)
 
 
@@ -160,7 +160,7 @@ def claim(config: DatasetConfig) -> tuple[BuiltSet, Outcome]:
         return built, "resumed"
     built = BuiltSet(workspace() / FOLDER / config.key())
     built.path.mkdir(parents=True, exist_ok=True)
-    built.write_status(BuildStatus(total=len(stacks_of(config))))
+    built.write_status(BuildStatus(total=len(stacks_of(config))).model_copy(update=queued_now(pid=None)))
     with atomic_path(built.path / "config.json") as part:
         part.write_text(config.to_json())
     return built, "started"
@@ -208,19 +208,18 @@ def free_bytes(path: Path | None = None) -> int:
 
 
 def delete_set(built: BuiltSet) -> None:
-    """Delete a set; no half of it is left under its name, and a training that uses it goes on from the recipe.
+    """Delete a set. It is there or it is not; a training that uses it goes on, and makes its stacks from the recipe.
 
     Raises
     ------
     InputError
-        If it is being built.
+        If it is being built, or the dashboard is read-only.
     """
     refuse_when_read_only()
-    with starting(FOLDER):
-        state: State = built.status().state
-        if state in ("queued", "running"):
+    grave = built.path.parent / ".deleted"
+    with starting(FOLDER):  # nobody gives it a process meanwhile
+        if built.status().state in ("queued", "running") or is_held(built.path / "alive.lock"):
             raise InputError(f"{built.id}: this data set is being built; cancel that first")
-        gone = built.path.with_name(f".deleted-{built.id}-{secrets.token_hex(4)}")
-        os.replace(built.path, gone)
-    for rest in gone.parent.glob(".deleted-*"):  # and what a deletion that was killed has left
-        shutil.rmtree(rest, ignore_errors=rest != gone)
+        grave.mkdir(exist_ok=True)
+        os.replace(built.path, grave / f"{built.id}-{secrets.token_hex(4)}")
+    shutil.rmtree(grave, ignore_errors=True)  # what an earlier deletion that was killed has left as well
