@@ -2,185 +2,214 @@
 
 from __future__ import annotations
 
+import numpy as np
 import streamlit as st
-from pydantic import ValidationError
 
-from pages.shared.looks import chart, is_dark
+from pages.shared.live_plot import live_plot, load_plotly
+from pages.shared.looks import is_dark
+from pages.shared.movie import movie
 from pages.shared.router import through_router
-from pages.shared.scans import Preview, bound_words, preview, stack_file
-from pages.shared.sources import FROM_SIMULATE, SAMPLE
-from pages.shared.words import HELP_ROLL
-from tomoalign_core.config import (
-    InputError,
-    MisalignConfig,
-    NoiseConfig,
-    PhantomConfig,
-    ScanConfig,
-    SimulationConfig,
-    first_fault,
+from pages.shared.scan_form import ROW, URL, back_to_sample, pick_sample, scan_form
+from pages.shared.scan_pictures import (
+    MEASURED,
+    PICTURES_PX,
+    REALIGNED,
+    RowPictures,
+    movement_figure,
+    row_pictures,
+    sheets,
 )
+from pages.shared.scans import Preview, preview, stack_file
+from pages.shared.sources import FROM_SIMULATE, SAMPLE
+from pages.shared.words import HELP_GAUGE
+from tomoalign_core.config import InputError, SimulationConfig
+from tomoalign_core.samples import SAMPLES
 from tomoalign_core.show import figures
 
 through_router("pages/simulate.py")
 
-URL = "query-params"
-KINDS = {
-    "ellipsoids": "Blobs",
-    "foam": "Foam",
-    "pillar": "Pillar (taller than the view)",
-    "shepp3d": "Shepp–Logan head",
+MOST_PIXELS = 20_000_000  # of a stack: 80 MB; a visitor holds about six of them in the server's memory
+SLOW_PIXELS = 3_000_000
+MOVEMENT_PX = 330
+# under a laptop's width the form goes above the pictures, in two columns, and the pictures two to a line
+NARROW = """<style>
+@media (max-width: 1100px) {
+  .st-key-simulate > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"],
+  .st-key-pictures > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"] { flex-wrap: wrap; }
+  .st-key-simulate > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]
+    { min-width: 100%; }
+  .st-key-pictures > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]
+    { min-width: 240px; }
+  .st-key-simulate [data-testid="stTabPanel"] > [data-testid="stVerticalBlock"]
+    { display: grid; grid-template-columns: 1fr 1fr; gap: 0.4rem 1.6rem; align-items: start; }
 }
-NOISES = {"gaussian": "Gaussian", "counts": "Photon counts", "none": "None"}
+</style>"""
 
 
-def object_form() -> tuple[PhantomConfig, ScanConfig, int]:
-    """Phantom, geometry and seed."""
-    kind = st.selectbox("Phantom", list(KINDS), format_func=KINDS.get, key="kind", bind=URL, help="The object scanned.")
-    views = st.slider("Views", 10, 240, 60, 2, key="views", bind=URL, help="Number of projections.")
-    rows = st.slider("Rows, px", 16, 256, 80, 8, key="rows", bind=URL, help="Height of the detector.")
-    cols = st.slider("Columns, px", 16, 256, 104, 8, key="cols", bind=URL, help="Width of the detector.")
-    span = st.slider(
-        "Range, degrees",
-        30,
-        360,
-        180,
-        5,
-        key="range",
-        bind=URL,
-        help="Angle from the first view to the end of the last.",
-    )
-    seed = st.number_input(
-        "Seed",
-        0,
-        2**31,
-        0,
-        key="seed",
-        bind=URL,
-        help="Another number draws another object, other shifts, other noise.",
-    )
-    phantom = PhantomConfig(kind=kind, height=(1.2, 1.8)) if kind == "pillar" else PhantomConfig(kind=kind)
-    return phantom, ScanConfig(n_views=views, n_rows=rows, n_cols=cols, range_deg=span), seed
-
-
-def stage_form() -> MisalignConfig:
-    """What the stage does wrong."""
-    jitter = "Standard deviation of a new random shift in every view."
-    values = {
-        "dx_sigma_px": st.slider("Jitter dx, px", 0.0, 20.0, 4.0, 0.1, key="dx", bind=URL, help=f"Sideways. {jitter}"),
-        "dy_sigma_px": st.slider(
-            "Jitter dy, px", 0.0, 20.0, 1.0, 0.1, key="dy", bind=URL, help=f"Up and down. {jitter}"
-        ),
-        "roll_sigma_deg": st.slider("Roll, degrees", 0.0, 5.0, 0.0, 0.1, key="roll", bind=URL, help=HELP_ROLL),
-        "rounded": st.toggle(
-            "Whole pixels",
-            key="rounded",
-            bind=URL,
-            help="Round jitter to whole px and whole degrees, as the notebook did.",
-        ),
-        "drift_px": st.slider(
-            "Drift, px", 0.0, 20.0, 0.0, 0.5, key="drift", bind=URL, help="A slow random walk; its root mean square."
-        ),
-        "jumps": st.slider("Jumps", 0, 10, 0, key="jumps", bind=URL, help="Sudden shifts that stay from then on."),
-        "jump_px": st.slider(
-            "Size of jumps, px", 0.0, 20.0, 5.0, 0.5, key="jump", bind=URL, help="Standard deviation."
-        ),
+def bound(scan: Preview) -> None:
+    """The least error that noise allows, beside the error of knowing nothing: in words, and as bars."""
+    free = scan.shifts.gauge_free()
+    limits = {"dx": scan.bound_px[0], "dy": scan.bound_px[1], "roll": scan.roll_bound_deg}
+    moved = {"dx": free.dx_px, "dy": free.dy_px, "roll": free.roll_deg}
+    reach = {
+        part: figures.Reach(bound=limits[part], nothing=float(np.sqrt(np.mean(values**2))))
+        for part, values in moved.items()
+        if part != "roll" or np.any(scan.shifts.roll_deg)
     }
-    outliers = st.slider(
-        "Outliers, %", 0, 30, 0, key="outliers", bind=URL, help="Share of views thrown about 15 px off."
-    )
-    return MisalignConfig(**values, outlier_fraction=outliers / 100)
+    gauge = float(np.sqrt(np.mean((scan.shifts.dx_px - free.dx_px) ** 2)))
+    left, right = st.columns([1, 1.15], gap="medium", vertical_alignment="center")
+    with left:
+        st.markdown(limit_words(reach), help=HELP_GAUGE)
+        st.caption(f"Another {gauge:.2g} px of the dx is gauge: the same as an object elsewhere; scores leave it out.")
+    with right:
+        height = 94 + 22 * len(reach)
+        figure = figures.reaches(reach, dark=is_dark(), height=height)
+        live_plot(figure, key="reaches", height=height, alt=limit_alt(reach))
 
 
-def noise_form() -> NoiseConfig:
-    """What the detector and the source do."""
-    kind = st.segmented_control(
-        "Noise", list(NOISES), default="gaussian", format_func=NOISES.get, key="noise", bind=URL, required=True,
-        help="Gaussian: the same everywhere. Photon counts: most where the object absorbs most.",
-    )  # fmt: skip
-    values: dict[str, float | None] = {}
-    if kind == "gaussian":
-        sigma = st.slider(
-            "Noise, % of the maximum", 0.0, 50.0, 3.0, 0.5, key="gaussian", bind=URL, help="Standard deviation."
+def limit_words(reach: dict[str, figures.Reach]) -> str:
+    """The Cramér-Rao bound in a sentence, and what knowing nothing costs in another."""
+    nothing = listed({part: value.nothing for part, value in reach.items()})
+    if all(value.bound == 0 for value in reach.values()):
+        return (
+            "**Without noise there is no limit**: a perfect method would find these shifts exactly. "
+            f"Knowing nothing costs {nothing}."
         )
-        values["gaussian"] = sigma / 100
-    elif kind == "counts":
-        values["counts"] = st.number_input(
-            "Photons per pixel", 1.0, 1e7, 500.0, 100.0, key="counts", bind=URL, format="%.0f",
-            help="In the open beam; fewer photons, more noise.",
-        )  # fmt: skip
-    background = st.slider(
-        "Background, % of the maximum", 0, 100, 0, 5, key="background", bind=URL,
-        help="Each view gains an offset between 0 and this.",
-    )  # fmt: skip
-    return NoiseConfig(**values, background=background / 100)
+    least = listed({part: value.bound for part, value in reach.items()})
+    return f"**No method can do better than {least} here** (Cramér–Rao bound). Knowing nothing costs {nothing}."
 
 
-def settings() -> SimulationConfig:
-    """All that is set on the left."""
-    tabs = st.tabs(["Object", "Stage", "Noise"])
-    with tabs[0]:
-        phantom, scan, seed = object_form()
-    with tabs[1]:
-        misalign = stage_form()
-    with tabs[2]:
-        noise = noise_form()
-    return SimulationConfig(scan=scan, phantom=phantom, misalign=misalign, noise=noise, seed=seed)
+def limit_alt(reach: dict[str, figures.Reach]) -> str:
+    """The bars in words."""
+    return "; ".join(
+        f"{part}: bound {value.bound:.3g}, knowing nothing {value.nothing:.3g} {figures.UNIT[part]}"
+        for part, value in reach.items()
+    )
+
+
+def listed(values: dict[str, float]) -> str:
+    """Errors by part as people say them.
+
+    >>> listed({"dx": 0.0191, "dy": 1.04, "roll": 0.123})
+    '0.019 px in dx, 1.0 px in dy and 0.12° in roll'
+    """
+    words = [f"{value:#.2g}{'°' if part == 'roll' else ' px'} in {part}" for part, value in values.items()]
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
 
 
 def pictures(scan: Preview) -> None:
     """Projection, sinogram and slice: as a perfect stage has them above, as measured below."""
-    from tomoalign_core.simulate.slices import sinogram_of, slice_of
-
-    n_views, n_rows, _ = scan.proj.shape
-    angle, dark = scan.shifts.angle_rad, is_dark()
-    left, middle, right = st.columns(3)
-    with left:
-        view = st.slider("View", 0, n_views - 1, 0, key="view", help="Number of the projection shown, counted from 0.")
-        pair = {f"Aligned, {angle[view] * 57.29578:.0f}°": scan.aligned[view], "Measured": scan.proj[view]}
-        show_pair(pair, figures.PROJECTION, "projection", dark)
+    n_rows, dark = scan.proj.shape[1], is_dark()
+    with st.container(key="pictures"):
+        left, middle, right = st.columns(3, gap="small")
     with middle:
+        st.markdown("**Sinogram** of one row")
+        slot = st.container()
         row = st.slider(
-            "Detector row, px", 0, n_rows - 1, n_rows // 2, key="row", help="The row of the sinogram and of the slice."
-        )
-        lines = {"Aligned": sinogram_of(scan.aligned, row), "Measured": sinogram_of(scan.proj, row)}
-        show_pair(lines, figures.SINOGRAM, "sinogram", dark)
+            "Detector row, px", 0, n_rows - 1, n_rows // 2, key=ROW, bind=URL,
+            help="The row of the sinogram and of the slice; dashed in the projections.",
+        )  # fmt: skip
+    seen = row_pictures(scan.key, row, dark, scan)
+    with left:
+        st.markdown("**Projections**")
+        views = sheets(scan.key, scan)
+        movie(views, scan.shifts, row=row, key="movie", alt="Projection")
+        factor = next(iter(views.values())).factor
+        if factor > 1:
+            st.caption(f"Shown at 1/{factor} of its size.")
+    with slot:
+        live_plot(seen.sinograms, key="sinograms", height=PICTURES_PX, alt="Sinogram: perfect stage, and as measured")
     with right:
-        st.caption(
-            "The slice that a reconstruction makes of this row", help="Filtered backprojection about the middle column."
+        st.markdown("**Slice** that this row gives", help="Filtered backprojection about the middle column.")
+        live_plot(seen.slices, key="slices", height=PICTURES_PX, alt="Slice: perfect stage, and as measured")
+        st.caption(f"As measured, {likeness(seen, MEASURED)}.")
+    left, right = st.columns([2, 1], gap="small")
+    with left:
+        st.markdown("**What the stage did**, the truth that an aligner has to find")
+        figure = movement_figure(scan.key, dark, scan, MOVEMENT_PX)
+        live_plot(figure, key="movement", height=MOVEMENT_PX, alt="dx, dy and roll over the angle, with histograms")
+    with right:
+        st.markdown("**What alignment buys**", help="The measured row once its true movement is undone; noise stays.")
+        live_plot(seen.realigned, key="realigned", height=PICTURES_PX // 2 + 20, alt="Slice with the movement undone")
+        st.caption(f"By a perfect aligner, {likeness(seen, REALIGNED)}.")
+
+
+def likeness(seen: RowPictures, name: str) -> str:
+    """How near a slice comes to that of a perfect stage, in words."""
+    if name not in seen.score:
+        return "nothing of the object: it does not reach this row"
+    psnr, ssim = seen.score[name]
+    return "the same to the last bit" if np.isinf(psnr) else f"PSNR {psnr:.1f} dB, SSIM {ssim:.2f} to the perfect one"
+
+
+def actions(config: SimulationConfig, scan: Preview) -> None:
+    """Where this scan may go."""
+    text = config.to_json(indent=None)
+    st.session_state["simulation"] = text
+    with st.popover("Save", icon=":material/download:"):
+        st.download_button(
+            "Stack (HDF5)", lambda: stack_file(scan, text), "simulated.h5", icon=":material/deployed_code:",
+            on_click="ignore", width="stretch", key="save-stack",
+            help="Data Exchange layout, with the true shifts and the settings inside.",
+        )  # fmt: skip
+        st.download_button(
+            "Settings (JSON)", config.to_json(), "simulation.json", "application/json", icon=":material/data_object:",
+            on_click="ignore", width="stretch", key="save-settings",
+            help="For `python -m tomoalign_core simulate OUT.h5 --config simulation.json`.",
+        )  # fmt: skip
+    if st.button("Make a data set of this", icon=":material/dataset:", help="Many such stacks, to train a network on."):
+        st.switch_page("pages/dataset.py")
+    if st.button("Align this scan", icon=":material/align_horizontal_center:", type="primary"):
+        st.switch_page("pages/align.py", query_params={"source": SAMPLE, "sample": FROM_SIMULATE})
+
+
+def size_of(config: SimulationConfig) -> int:
+    """Pixels of the stack.
+
+    Raises
+    ------
+    InputError
+        If there are too many for a page.
+    """
+    scan = config.scan
+    pixels = scan.n_views * scan.n_rows * scan.n_cols
+    if pixels > MOST_PIXELS:
+        raise InputError(
+            f"{scan.n_views} views of {scan.n_rows} × {scan.n_cols} px are {pixels / 1e6:.0f} million pixels, and this "
+            f"page shows up to {MOST_PIXELS / 1e6:.0f}: make it smaller, or save such a scan with "
+            "`python -m tomoalign_core simulate`"
         )
-        st.space("small")
-        slices = {name: slice_of(values, angle) for name, values in lines.items()}
-        show_pair(slices, figures.SLICE, "slice", dark)
+    return pixels
 
 
-def show_pair(images: dict, axes: figures.Axes, what: str, dark: bool) -> None:
-    """Two pictures on one scale of grey, that of the aligned one."""
-    levels = figures.grey_levels(next(iter(images.values())), black=axes.black)
-    figure = figures.pictures(images, axes, levels=levels, stacked=True, dark=dark, height=470)
-    chart(figure, key=f"{what}-pair", alt=f"{what}: aligned above, as measured below")
-
-
-st.title("Simulate", anchor=False)
-form, window = st.columns([1, 3.6], gap="medium")
+st.html(NARROW)
+load_plotly()
+with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+    st.title("Simulate", anchor=False)
+    buttons = st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center")
+with st.container(horizontal=True, vertical_alignment="center"):
+    name = pick_sample()
+    changed = st.container(width="content")
+about = st.empty()
+with st.container(key="simulate"):
+    form, window = st.columns([1, 3.6], gap="medium")
 try:
     with form:
-        config = settings()
-    text = config.to_json(indent=None)
+        config = scan_form(name)
+    pixels = size_of(config)
+    words = SAMPLES[name].about
+    if config != SAMPLES[name].config:
+        words = f"Begun as: {words}"
+        with changed:
+            back_to_sample(name)
+    if pixels > SLOW_PIXELS:
+        words += f" {pixels / 1e6:.0f} million pixels: a change takes seconds, and {24 * pixels / 1e6:.0f} MB."
+    about.caption(words)
     with window:
-        scan = preview(text)
-        st.info(bound_words(scan.bound_px), icon=":material/straighten:")
+        scan = preview(config.to_json(indent=None))
+        bound(scan)
         pictures(scan)
-        st.markdown("**What the stage did** to each view, the truth that an aligner has to find")
-        chart(figures.movement(scan.shifts, dark=is_dark()), key="movement", alt="dx, dy and roll over the angle")
-    st.session_state["simulation"] = text
-    with form:
-        st.download_button(
-            "Stack (HDF5)", lambda: stack_file(scan, text), "simulated.h5", icon=":material/download:", width="stretch",
-            on_click="ignore", help="Data Exchange layout, with the true shifts and the settings inside.",
-        )  # fmt: skip
-        if st.button("Align this scan", icon=":material/align_horizontal_center:", width="stretch"):
-            st.switch_page("pages/align.py", query_params={"source": SAMPLE, "sample": FROM_SIMULATE})
-except ValidationError as error:
-    st.error(first_fault(error), icon=":material/error:")
+    with buttons:
+        actions(config, scan)
 except InputError as error:
-    st.error(str(error), icon=":material/error:")
+    window.error(str(error), icon=":material/error:")

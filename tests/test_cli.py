@@ -18,6 +18,7 @@ from tomoalign_core import cli, progress
 from tomoalign_core.config import DatasetConfig, RunConfig, ScanConfig, SimulationConfig, ValidationCase
 from tomoalign_core.files.shifts import read_csv
 from tomoalign_core.files.stacks import read_stack
+from tomoalign_core.samples import sample
 
 ROOT = Path(__file__).parents[1]
 SMALL = ("--views", "24", "--rows", "32", "--cols", "40", "--seed", "3")
@@ -52,6 +53,14 @@ def test_simulate_writes_a_stack_with_its_truth(scan: Path) -> None:
     stack = read_stack(scan)
     assert stack.proj.shape == (24, 32, 40)
     assert stack.truth is not None and np.std(stack.truth.dx_px) > 2
+
+
+def test_simulate_begins_as_a_sample_of_the_page(tmp_path: Path) -> None:
+    assert run("simulate", tmp_path / "pillar.h5", *SMALL, "--sample", "pillar") == 0
+    with h5py.File(tmp_path / "pillar.h5") as file:
+        config = SimulationConfig.from_json(file["/tomoalign"].attrs["config"])
+    assert config.changed(scan=sample("pillar").scan, seed=sample("pillar").seed) == sample("pillar")
+    assert config.scan.n_views == 24
 
 
 def test_align_writes_shifts_and_an_aligned_stack(
@@ -159,6 +168,7 @@ def test_a_bad_stack_is_one_line_exit_2_and_nothing_written(
         (("simulate", "out.h5", "--noise", "-1"), "gaussian = -1"),
         (("simulate", "out.h5", "--views", "1"), "n_views = 1"),
         (("simulate", "out.h5", "--volume", "nothing.npy"), "no such file"),
+        (("simulate", "out.h5", "--sample", "hard"), "no sample is called 'hard'"),
         (("align",), "stack"),
         (("align", "x.h5"), "--shifts"),
         (("fly",), "fly"),

@@ -10,7 +10,16 @@ from scipy.optimize import least_squares
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from tomoalign_core.geometry import Shifts, angles
-from tomoalign_core.metrics import cramer_rao, label_variance, psnr, rms, scan_bound, score_shifts, ssim
+from tomoalign_core.metrics import (
+    cramer_rao,
+    cramer_rao_roll,
+    label_variance,
+    psnr,
+    rms,
+    scan_bound,
+    score_shifts,
+    ssim,
+)
 
 ANGLE = angles(48)
 NUMBER = st.floats(-30, 30)
@@ -110,6 +119,14 @@ def test_gaussian_bound_of_a_blob_is_the_closed_form(width: float):
     assert dy[0] == pytest.approx(dx[0])
 
 
+def test_roll_bound_of_a_round_blob_is_the_closed_form():
+    """A turn by δ moves a round blob at a distance d from the centre by d·δ, across the line to it."""
+    bound = cramer_rao_roll(blob((9.0, -12.0), height=0.7, width=4.0)[None], gaussian=0.05)
+    expected = np.rad2deg(0.05 / np.sqrt(np.pi * 0.7**2 / 2) / np.hypot(9, 12))
+    assert bound[0] == pytest.approx(expected, rel=1 / (2 * 4.0**2))
+    assert cramer_rao_roll(blob()[None], gaussian=0.05)[0] > 100 * expected
+
+
 def test_bound_tells_rows_from_columns():
     """A ridge that runs down the view is sharp sideways and says nothing about up and down."""
     ridge = np.broadcast_to(blob()[30], (61, 61))
@@ -183,6 +200,10 @@ def pair() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(2)
     truth = 3 * rng.normal(size=(16, 24)).cumsum(0).cumsum(1)
     return truth, truth + rng.normal(size=truth.shape)
+
+
+def test_psnr_of_an_image_with_itself_is_infinite(pair: tuple[np.ndarray, np.ndarray]):
+    assert psnr(pair[0], pair[0].copy()) == np.inf
 
 
 def test_psnr_is_the_definition_and_skimage(pair: tuple[np.ndarray, np.ndarray]):

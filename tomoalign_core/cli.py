@@ -62,6 +62,7 @@ def simulate(
     config: Annotated[
         Path | None, typer.Option(help="A simulation's settings as JSON; options below go before it")
     ] = None,
+    sample: Annotated[str | None, typer.Option(help="Begin as the Simulate page does: easy, noisy, pillar …")] = None,
     scan: Annotated[Path | None, typer.Option(help="Misalign this real scan instead of a phantom")] = None,
     phantom: Annotated[str | None, typer.Option(help="ellipsoids, foam, pillar, shepp3d")] = None,
     volume: Annotated[
@@ -82,7 +83,7 @@ def simulate(
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same stack")] = None,
 ) -> None:
     """Simulate a misaligned scan with known truth, or misalign a real one (--scan) by a known amount."""
-    settings = SimulationConfig.load(config) if config else SimulationConfig()
+    settings = _simulation_settings(config, sample)
     kind = "voxels" if volume else phantom
     settings = _override(settings, "scan", n_views=views, n_rows=rows, n_cols=cols, range_deg=range_deg)
     settings = _override(settings, "phantom", kind=kind, path=volume)
@@ -286,6 +287,16 @@ def _override(settings: Any, part: str | None, **values: Any) -> Any:
         return settings.changed(**{part: getattr(settings, part).changed(**given)})
     except ValidationError as error:
         raise InputError(first_fault(error)) from None
+
+
+def _simulation_settings(config: Path | None, sample: str | None) -> SimulationConfig:
+    from tomoalign_core.samples import sample as named
+
+    if config is not None and sample is not None:
+        raise InputError("simulate: --config and --sample exclude each other; give one of them")
+    if config is not None:
+        return SimulationConfig.load(config)
+    return named(sample) if sample else SimulationConfig()
 
 
 def _run_settings(preset: str | None, config: Path | None) -> RunConfig:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tomoalign_core.geometry import Shifts, remove_gauge
+from tomoalign_core.geometry import Shifts, centred_axis, remove_gauge
 
 Float = NDArray[np.float64]
 
@@ -105,13 +105,35 @@ def cramer_rao(clean: ArrayLike, *, gaussian: float = 0.0, counts: float | None 
     ValueError
         If there is no noise: then there is no bound.
     """
-    if gaussian == 0 and counts is None:
-        raise ValueError("give gaussian, counts or both")
     p = np.asarray(clean, float)
-    variance = gaussian**2 + (np.exp(p) / counts if counts is not None else np.zeros_like(p))
+    variance = _variance(p, gaussian, counts)
     information = [(np.gradient(p, axis=axis) ** 2 / variance).sum(axis=(1, 2)) for axis in (2, 1)]
     dx, dy = (1 / np.sqrt(np.maximum(i, 1e-30)) for i in information)
     return dx, dy
+
+
+def cramer_rao_roll(clean: ArrayLike, *, gaussian: float = 0.0, counts: float | None = None) -> Float:
+    """The least standard deviation of an unbiased estimate of each view's roll, degrees: (N,).
+
+    As ``cramer_rao``, for a turn about the detector's centre, dx and dy known: ∂p/∂roll = v ∂p/∂u - u ∂p/∂v.
+
+    Raises
+    ------
+    ValueError
+        If there is no noise: then there is no bound.
+    """
+    p = np.asarray(clean, float)
+    along_v, along_u = np.gradient(p, axis=(1, 2))
+    v, u = centred_axis(p.shape[1])[:, None], centred_axis(p.shape[2])
+    information = ((v * along_u - u * along_v) ** 2 / _variance(p, gaussian, counts)).sum(axis=(1, 2))
+    return np.rad2deg(1 / np.sqrt(np.maximum(information, 1e-30)))
+
+
+def _variance(p: Float, gaussian: float, counts: float | None) -> float | Float:
+    """Of each pixel of attenuation ``p``."""
+    if gaussian == 0 and counts is None:
+        raise ValueError("give gaussian, counts or both")
+    return gaussian**2 if counts is None else gaussian**2 + np.exp(p) / counts
 
 
 def scan_bound(clean: ArrayLike, *, gaussian: float, counts: float | None) -> tuple[float, float]:
@@ -122,11 +144,20 @@ def scan_bound(clean: ArrayLike, *, gaussian: float, counts: float | None) -> tu
     return rms(dx), rms(dy)
 
 
+def scan_roll_bound(clean: ArrayLike, *, gaussian: float, counts: float | None) -> float:
+    """The bound of a whole scan in roll, degrees: the root mean square over views; 0 for a scan without noise."""
+    if gaussian == 0 and counts is None:
+        return 0.0
+    return rms(cramer_rao_roll(clean, gaussian=gaussian, counts=counts))
+
+
 def psnr(truth: ArrayLike, image: ArrayLike) -> float:
-    """Peak signal-to-noise ratio in dB; the peak is the range of the truth."""
+    """Peak signal-to-noise ratio in dB, infinite for identical images; the peak is the range of the truth."""
     from skimage.metrics import peak_signal_noise_ratio
 
     truth = np.asarray(truth, float)
+    if np.array_equal(truth, image):
+        return np.inf
     return float(peak_signal_noise_ratio(truth, np.asarray(image, float), data_range=np.ptp(truth)))
 
 

@@ -13,7 +13,9 @@ import plotly.graph_objects as go
 import streamlit as st
 
 LOADER = """
-export default function({ data }) {
+export default function({ data, setStateValue }) {
+  if (!data.source) return;
+  setStateValue('loaded', true);
   if (window.Plotly || window.tomoalignPlotlyAsked) return;
   window.tomoalignPlotlyAsked = true;
   const script = document.createElement('script');
@@ -49,8 +51,12 @@ _chart = st.components.v2.component(
 
 
 def load_plotly() -> None:
-    """Bring Plotly's JavaScript to the browser; call it once on a page, outside fragments."""
-    _load(key="plotly-source", data={"source": _source()})
+    """Bring Plotly's JavaScript to the browser; call it once on a page, outside fragments.
+
+    Its 5 MB go out until the browser says that it has them: to send them at each rerun takes a twentieth of a second.
+    """
+    loaded = st.session_state.get("plotly-source", {}).get("loaded", False)
+    _load(key="plotly-source", data={"source": "" if loaded else _source()}, on_loaded_change=lambda: None)
 
 
 def live_plot(figure: go.Figure | str, *, key: str, height: int, alt: str) -> None:

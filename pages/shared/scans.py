@@ -1,16 +1,27 @@
-"""Simulated scans for the screen: made once for the same settings, kept for all visitors."""
+"""Simulated scans for the screen: made once for the same settings, kept for all visitors.
+
+Three caches, so that a change computes only what it changes: the projections of a perfect stage, those of the stage
+as it moved, and what the detector made of them. Noise projects nothing anew.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
 from tomoalign_core.config import MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
 from tomoalign_core.geometry import Shifts
+
+if TYPE_CHECKING:
+    import torch
+
+    from tomoalign_core.simulate import ScanPlan
 
 STAGE = MisalignConfig(dx_sigma_px=4, dy_sigma_px=1, roll_sigma_deg=1)
 SAMPLES: dict[str, SimulationConfig] = {
@@ -33,27 +44,70 @@ SAMPLES: dict[str, SimulationConfig] = {
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Preview:
-    """A simulated scan as arrays (N, V, U): as measured, and as a perfect stage and detector would have it."""
+    """A simulated scan as arrays (N, V, U): as measured, and as a perfect stage and detector would have it.
 
+    ``key`` changes when anything of it does. The bounds are root mean squares over views, 0 without noise.
+    """
+
+    key: str
     proj: np.ndarray
     aligned: np.ndarray
     shifts: Shifts
     bound_px: tuple[float, float]
+    roll_bound_deg: float
 
 
-@st.cache_resource(max_entries=6, show_spinner="Scanning the phantom …")
 def preview(config_json: str) -> Preview:
-    """Simulate the settings. The result is shared: read it, never write into it."""
-    from tomoalign_core.metrics import scan_bound
-    from tomoalign_core.simulate import simulate
+    """Simulate the settings. The result is shared: read it, never write into it.
 
-    scan = simulate(SimulationConfig.from_json(config_json))
+    Raises
+    ------
+    InputError
+        If the settings cannot be read, or the volume that they name.
+    """
+    config = SimulationConfig.from_json(config_json)
+    volume = Path(config.phantom.path or "")
+    changed_ns = volume.stat().st_mtime_ns if config.phantom.path and volume.exists() else 0
+    return _preview(config_json, changed_ns)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Scanning the phantom …")
+def _preview(config_json: str, changed_ns: int) -> Preview:
+    from tomoalign_core.metrics import scan_bound, scan_roll_bound
+    from tomoalign_core.simulate import expose, plan_scan
+
+    config = SimulationConfig.from_json(config_json)
+    plan = plan_scan(config)
+    object_key = repr((config.phantom.path, changed_ns)) if config.phantom.path else _digest(plan)
+    view_key = repr((object_key, plan.n_rows, plan.n_cols, plan.shifts.angle_rad.tobytes()))
+    stage = np.stack([plan.shifts.dx_px, plan.shifts.dy_px, plan.shifts.roll_deg])
+    scan = expose(plan, _moved(repr((view_key, stage.tobytes())), plan))
+    noise = {"gaussian": scan.gaussian, "counts": scan.counts}
+    clean = scan.clean.numpy()
     return Preview(
+        key=repr((config_json, changed_ns)),
         proj=scan.proj.numpy(),
-        aligned=scan.aligned().numpy(),
+        aligned=(_still(view_key, plan) * scan.scale).numpy(),
         shifts=scan.shifts,
-        bound_px=scan_bound(scan.clean.numpy(), gaussian=scan.gaussian, counts=scan.counts),
+        bound_px=scan_bound(clean, **noise),
+        roll_bound_deg=scan_roll_bound(clean, **noise),
     )
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _moved(key: str, _plan: ScanPlan) -> torch.Tensor:
+    return _plan.project()
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _still(key: str, _plan: ScanPlan) -> torch.Tensor:
+    return _plan.project(moved=False)
+
+
+def _digest(plan: ScanPlan) -> str:
+    """Which ellipsoids these are."""
+    parts = (plan.phantom.density, plan.phantom.center, plan.phantom.form)
+    return hashlib.sha256(b"".join(values.tobytes() for values in parts)).hexdigest()
 
 
 def stack_file(scan: Preview, config_json: str) -> bytes:

@@ -28,6 +28,7 @@ def all_figures(dark: bool) -> list:
     return [
         figures.pictures({"a": np.eye(8), "b": np.eye(8)}, figures.SLICE, dark=dark),
         figures.movement(shifts(roll_deg=np.ones(12)), dark=dark),
+        figures.reaches({"dx": figures.Reach(bound=0.1, nothing=4.0)}, dark=dark),
         figures.shifts_over_angle({"found": shifts()}, shifts(), dark=dark),
         figures.found_against_true(shifts(), shifts(), dark=dark),
         curves.loss_curve(course, {"case": course}, look),
@@ -52,6 +53,27 @@ def test_a_picture_is_the_array_in_grey_between_its_levels() -> None:
     figure = figures.pictures({"one": values}, figures.PROJECTION, levels=(0, 2))
     png = base64.b64decode(figure.data[0].source.split(",")[1])
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(png))), np.clip(values / 2 * 255, 0, 255).round())
+
+
+def test_beside_each_movement_all_its_views_are_counted_on_the_same_axis() -> None:
+    given = shifts(roll_deg=np.linspace(-1, 2, 12))
+    figure = figures.movement(given)
+    for number, values in enumerate((given.dx_px, given.dy_px, given.roll_deg)):
+        line, bars = figure.data[2 * number], figure.data[2 * number + 1]
+        assert np.array_equal(line.y, values)
+        assert sum(bars.x) == 12
+        assert bars.x @ bars.y / 12 == pytest.approx(values.mean(), abs=np.diff(bars.y)[0])
+        assert figure.layout[bars.yaxis.replace("y", "yaxis")].matches == line.yaxis
+
+
+def test_a_bar_reaches_from_the_bound_to_knowing_nothing_and_to_the_edge_without_a_bound() -> None:
+    reach = {"dx": figures.Reach(bound=0.05, nothing=4.0), "dy": figures.Reach(bound=0.0, nothing=1.0)}
+    figure = figures.reaches(reach)
+    assert list(figure.data[0].x) == [0.05, 4.0]
+    left = 10 ** figure.layout.xaxis.range[0]
+    assert list(figure.data[3].x) == pytest.approx([left, 1.0])
+    still = {"dx": figures.Reach(bound=0.0, nothing=0.0)}
+    assert np.isfinite(figures.reaches(still).layout.xaxis.range).all()
 
 
 def test_shifts_are_drawn_free_of_the_gauge_and_left_out_views_are_gaps() -> None:

@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -14,7 +15,7 @@ from PIL import Image
 from plotly.subplots import make_subplots
 
 from tomoalign_core.geometry import Shifts
-from tomoalign_core.show.style import COLOUR, FAINT, band, dress, ink
+from tomoalign_core.show.style import COLOUR, FAINT, band, dress, figure_of, ink
 
 UNIT = {"dx": "px", "dy": "px", "roll": "degrees"}
 
@@ -61,50 +62,136 @@ def pictures(
     levels : black and white; by default those of the last picture.
     """
     low, high = levels or grey_levels(list(images.values())[-1], black=axes.black)
-    rows, cols = (len(images), 1) if stacked else (1, len(images))
-    figure = make_subplots(
-        rows,
-        cols,
-        subplot_titles=list(images),
-        horizontal_spacing=0.03,
-        vertical_spacing=34 / height,
-    )
-    for number, values in enumerate(images.values()):
-        row, col = (number + 1, 1) if stacked else (1, number + 1)
-        figure.add_trace(_grey(values, low, high), row, col)
     depth, width = next(iter(images.values())).shape
-    quiet = {"showgrid": False, "zeroline": False, "constrain": "domain"}
-    figure.update_xaxes(range=[-0.5, width - 0.5], **quiet)
-    figure.update_yaxes(range=[depth - 0.5, -0.5], **quiet)
-    figure.update_layout(yaxis_scaleanchor="x" if axes.square else False)
-    for number in range(2, len(images) + 1):  # all zoom as the first does
-        figure.update_layout({f"xaxis{number}_matches": "x", f"yaxis{number}": {"matches": "y", "scaleanchor": False}})
-    if stacked:
-        figure.update_xaxes(showticklabels=False)
-    else:
-        figure.update_yaxes(showticklabels=False)
-    figure.update_xaxes(title_text=axes.x, showticklabels=True, row=rows)
-    figure.update_yaxes(title_text=axes.y, showticklabels=True, col=1)
-    figure.update_annotations(font_size=13, yshift=2)
-    return dress(figure, dark=dark, height=height, margin={"l": 8, "r": 8, "t": 26, "b": 8})
+    data, layout, titles = [], {}, []
+    places = _places(len(images), gap=34 / height if stacked else 0.03)
+    for number, (title, values) in enumerate(images.items()):
+        name = str(number + 1) if number else ""
+        place = places[-1 - number] if stacked else places[number]
+        across, down = ([0, 1], place) if stacked else (place, [0, 1])
+        data.append(_grey(values, low, high) | {"xaxis": f"x{name}", "yaxis": f"y{name}"})
+        at_bottom, at_left = number == len(images) - 1 or not stacked, number == 0 or stacked
+        layout[f"xaxis{name}"] = {
+            **QUIET, "domain": across, "anchor": f"y{name}", "range": [-0.5, width - 0.5],
+            "showticklabels": at_bottom, "title_text": axes.x if at_bottom else "",
+        } | ({"matches": "x"} if number else {})  # fmt: skip
+        layout[f"yaxis{name}"] = {
+            **QUIET, "domain": down, "anchor": f"x{name}", "range": [depth - 0.5, -0.5],
+            "showticklabels": at_left, "title_text": axes.y if at_left else "",
+        } | ({"matches": "y"} if number else {"scaleanchor": "x" if axes.square else False})  # fmt: skip
+        titles.append({"text": title, "x": sum(across) / 2, "y": down[1], **TITLE})
+    look = {"annotations": titles, "margin": {"l": 8, "r": 8, "t": 26, "b": 8}}
+    return figure_of(data, dark=dark, height=height, **layout, **look)
 
 
-def _grey(values: NDArray[np.floating], low: float, high: float) -> go.Image:
+# all zoom as the first does; made in one piece, as pages wait for them: plotly's make_subplots takes five times as long
+QUIET = {"showgrid": False, "zeroline": False, "constrain": "domain"}
+TITLE = {
+    "xref": "paper", "yref": "paper", "xanchor": "center", "yanchor": "bottom", "yshift": 2, "showarrow": False,
+    "font": {"size": 13},
+}  # fmt: skip
+
+
+def _places(count: int, *, gap: float) -> list[list[float]]:
+    """Domains of ``count`` equal axes along a side of the figure."""
+    share = (1 - gap * (count - 1)) / count
+    return [[i * (share + gap), min(1.0, i * (share + gap) + share)] for i in range(count)]
+
+
+def _grey(values: NDArray[np.floating], low: float, high: float) -> dict[str, Any]:
     """An array as a PNG inside the figure: a twentieth of the size of its numbers."""
     shades = np.clip((np.asarray(values, float) - low) / (high - low), 0, 1) * 255
     file = io.BytesIO()
     Image.fromarray(shades.round().astype(np.uint8)).save(file, "PNG")
     source = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
-    return go.Image(source=source, hovertemplate="%{x:.0f}, %{y:.0f}<extra></extra>")
+    return {"type": "image", "source": source, "hovertemplate": "%{x:.0f}, %{y:.0f}<extra></extra>"}
 
 
 def movement(shifts: Shifts, *, dark: bool = False, height: int = 300) -> go.Figure:
-    """What the stage did, as it is (gauge and all): dx, dy and, if there is any, roll over the angle."""
+    """What the stage did, as it is (gauge and all): dx, dy and, if there is any, roll over the angle.
+
+    Beside each curve stands its histogram, on the same axis of px or degrees.
+    """
     parts = ("dx", "dy", "roll") if np.any(shifts.roll_deg) else ("dx", "dy")
-    figure = _stack_of_axes(parts, shifts.angle_rad)
-    for row, part in enumerate(parts, 1):
-        figure.add_trace(_line(shifts, part, name=part, colour=COLOUR[part]), row, 1)
-    return dress(figure, dark=dark, height=height, showlegend=False, margin={"l": 8, "r": 8, "t": 8, "b": 8})
+    data, layout = [], {}
+    for number, (part, down) in enumerate(zip(parts, reversed(_places(len(parts), gap=0.07)), strict=True)):
+        curve, bars = str(2 * number + 1) if number else "", str(2 * number + 2)
+        line = _line(shifts, part, name=part, colour=COLOUR[part])
+        data += [line.update(xaxis=f"x{curve}", yaxis=f"y{curve}"), _histogram(_values(shifts, part), part, bars)]
+        last = number == len(parts) - 1
+        for name, domain, first, title in ((curve, [0, 0.74], "x", "angle, degrees"), (bars, [0.76, 1], "x2", "views")):
+            layout[f"xaxis{name}"] = {
+                "domain": domain, "anchor": f"y{name}", "showticklabels": last, "title_text": title if last else "",
+            } | ({"matches": first} if number else {})  # fmt: skip
+        layout[f"yaxis{curve}"] = {"domain": down, "anchor": f"x{curve}", "title_text": f"{part}, {UNIT[part]}"}
+        layout[f"yaxis{bars}"] = {
+            "domain": down, "anchor": f"x{bars}", "matches": f"y{curve}", "showticklabels": False,
+        }  # fmt: skip
+    margin = {"l": 8, "r": 8, "t": 8, "b": 8}
+    return figure_of(data, dark=dark, height=height, showlegend=False, margin=margin, **layout)
+
+
+def _histogram(values: NDArray[np.float64], part: str, axes: str) -> go.Bar:
+    """How many views moved how far, lying on its side."""
+    counts, edges = np.histogram(values, bins=int(np.clip(np.sqrt(len(values)) * 1.5, 8, 30)))
+    return go.Bar(
+        x=counts,
+        y=(edges[1:] + edges[:-1]) / 2,
+        width=np.diff(edges) * 0.92,
+        orientation="h",
+        marker={"color": COLOUR[part], "line": {"width": 0}},
+        opacity=0.75,
+        hovertemplate="%{x} views at %{y:.2f} " + UNIT[part] + f"<extra>{part}</extra>",
+        xaxis=f"x{axes}",
+        yaxis=f"y{axes}",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """How well a movement can be known, and how much there is to know; px or degrees, root mean square.
+
+    ``bound`` is the Cramér-Rao bound, 0 without noise; ``nothing`` the error of knowing nothing.
+    """
+
+    bound: float
+    nothing: float
+
+
+def reaches(parts: Mapping[str, Reach], *, dark: bool = False, height: int = 128) -> go.Figure:
+    """For dx, dy and roll, a bar from the least error that noise allows to the error of knowing nothing, on a log axis.
+
+    An aligner comes out somewhere along the bar: the farther left, the better.
+    """
+    known = [v for reach in parts.values() for v in (reach.bound, reach.nothing) if v > 0]
+    low, high = (min(known) / 2, max(known) * 2) if known else (0.01, 10.0)
+    data = []
+    for number, (part, reach) in enumerate(parts.items()):
+        begin, end = max(reach.bound, low), max(reach.nothing, low)
+        colour, name = COLOUR[part], f"{part}, {UNIT[part]}"
+        bar = {"color": band(colour, 0.35), "width": 9}
+        data.append(go.Scatter(x=[begin, end], y=[name, name], mode="lines", line=bar, hoverinfo="skip"))
+        ends = {
+            "bound": (begin, reach.bound, {"symbol": "line-ns", "size": 15, "line": {"color": colour, "width": 3}}),
+            "knowing nothing": (end, reach.nothing, {"symbol": "circle", "size": 10}),
+        }
+        for what, (at, value, mark) in ends.items():
+            point = go.Scatter(
+                x=[at],
+                y=[name],
+                mode="markers" if number else "markers+text",  # the first bar says what the ends of all are
+                text=what,
+                textposition="top center",
+                textfont={"size": 11},
+                cliponaxis=False,
+                marker={"color": colour, **mark},
+                hovertemplate=f"{what}: {value:.3g} {UNIT[part]}<extra>{part}</extra>",
+            )
+            data.append(point)
+    x = {"title_text": "error, px or degrees (log)", "type": "log", "range": np.log10([low, high]).tolist()}
+    y = {"range": [len(parts) - 0.5, -0.9], "showgrid": False}  # room for the words on top
+    margin = {"l": 8, "r": 8, "t": 4, "b": 4}
+    return figure_of(data, dark=dark, height=height, showlegend=False, margin=margin, xaxis=x, yaxis=y)
 
 
 def shifts_over_angle(

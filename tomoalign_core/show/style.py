@@ -6,6 +6,7 @@ The template is explicit, because importing streamlit replaces Plotly's default 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -66,6 +67,11 @@ def template(dark: bool) -> go.layout.Template:
 def blank(*, dark: bool, height: int, **layout: Any) -> go.Figure:
     """An empty figure in our layout; ``uirevision`` lets a zoom live through new data."""
     return dress(go.Figure(), dark=dark, height=height, **layout)
+
+
+def figure_of(data: Sequence[Any], *, dark: bool, height: int, **layout: Any) -> go.Figure:
+    """A figure in our layout, made in one piece: a tenth of the time that update after update takes."""
+    return go.Figure(data, {"template": template(dark), "height": height, "uirevision": "kept", **layout})
 
 
 def dress(figure: go.Figure, *, dark: bool, height: int, **layout: Any) -> go.Figure:

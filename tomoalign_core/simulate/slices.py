@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from tomoalign_core.geometry import centred_axis, gauge_functions
+from tomoalign_core.geometry import Shifts, centred_axis, gauge_functions, rotation
 from tomoalign_core.simulate.project import fbp
+from tomoalign_core.simulate.resample import sample
 
 Image = NDArray[np.float32]
 EDGE_COLUMNS = 0.03  # share of the columns, on each side, that is taken for background
@@ -40,6 +43,30 @@ def slice_of(sinogram: NDArray[np.floating], angle_rad: ArrayLike, *, axis_px: f
     """The slice (U, U) that a sinogram (N, U) shows, by filtered backprojection about column ``axis_px``."""
     lines = torch.from_numpy(np.ascontiguousarray(sinogram, np.float32))[:, None]
     return fbp(lines, torch.from_numpy(np.asarray(angle_rad, float)), axis_px=axis_px)[0].numpy()
+
+
+def slices_of(
+    sinograms: Mapping[str, NDArray[np.floating]], angle_rad: ArrayLike, *, axis_px: float | None = None
+) -> dict[str, Image]:
+    """The slices of several sinograms (N, U) of the same angles, by name; quicker than one after another."""
+    lines = torch.from_numpy(np.stack(list(sinograms.values()), axis=1).astype(np.float32))
+    volume = fbp(lines, torch.from_numpy(np.asarray(angle_rad, float)), axis_px=axis_px).numpy()
+    return dict(zip(sinograms, volume, strict=True))
+
+
+def realigned_sinogram(proj: NDArray[np.floating], shifts: Shifts, row: int) -> Image:
+    """The sinogram of detector row ``row`` once the movement of each view is undone, (N, U), background at 0.
+
+    Only this row is resampled, by cubic convolution: to look at, not to keep.
+    """
+    _, n_rows, n_cols = proj.shape
+    across, down = centred_axis(n_cols), row - (n_rows - 1) / 2
+    turn = rotation(shifts.roll_deg)
+    u = turn[:, 0, :1] * across + turn[:, 0, 1:] * down + shifts.dx_px[:, None] + (n_cols - 1) / 2
+    v = turn[:, 1, :1] * across + turn[:, 1, 1:] * down + shifts.dy_px[:, None] + (n_rows - 1) / 2
+    views = torch.from_numpy(np.ascontiguousarray(proj, np.float32))
+    at = (torch.from_numpy(values).float()[:, None] for values in (u, v))
+    return _level(sample(views, *at)[:, 0].numpy())
 
 
 def _level(lines: NDArray[np.float32]) -> Image:
