@@ -28,7 +28,6 @@ def all_figures(dark: bool) -> list:
     return [
         figures.pictures({"a": np.eye(8), "b": np.eye(8)}, figures.SLICE, dark=dark),
         figures.movement(shifts(roll_deg=np.ones(12)), dark=dark),
-        figures.reaches({"dx": figures.Reach(bound=0.1, nothing=4.0)}, dark=dark),
         figures.shifts_over_angle({"found": shifts()}, shifts(), dark=dark),
         figures.found_against_true(shifts(), shifts(), dark=dark),
         curves.loss_curve(course, {"case": course}, look),
@@ -70,6 +69,7 @@ def test_a_bar_reaches_from_the_bound_to_knowing_nothing_and_to_the_edge_without
     reach = {"dx": figures.Reach(bound=0.05, nothing=4.0), "dy": figures.Reach(bound=0.0, nothing=1.0)}
     figure = figures.reaches(reach)
     assert list(figure.data[0].x) == [0.05, 4.0]
+    assert set(figure.data[0].y + figure.data[3].y) == {"dx, px", "dy, px"}
     left = 10 ** figure.layout.xaxis.range[0]
     assert list(figure.data[3].x) == pytest.approx([left, 1.0])
     still = {"dx": figures.Reach(bound=0.0, nothing=0.0)}

@@ -53,7 +53,7 @@ def test_a_row_realigned_by_the_true_movement_is_that_of_a_perfect_stage() -> No
     proj, perfect = scan.proj.numpy(), scan.aligned().numpy()
     off = [sinogram_of(proj, row) - sinogram_of(perfect, row) for row in (20, 40)]
     left = [realigned_sinogram(proj, scan.shifts, row) - sinogram_of(perfect, row) for row in (20, 40)]
-    assert np.std(left) < 0.03 * np.std(off)
+    assert np.std(left) < 0.08 * np.std(off)
 
 
 def test_slices_made_together_are_those_made_alone() -> None:
