@@ -50,17 +50,17 @@ def dataset_form() -> tuple[DatasetConfig, int]:
     """
     simulated = st.session_state.get("simulation")
     options = [*PRESETS, *([FROM_SIMULATE] if simulated else [])]
-    name = st.segmented_control(
-        "Begin from", options, default="quick", required=True, key="base", bind=URL, help=HELP_BASE
-    )
+    name = st.selectbox("Begin from", options, key="base", bind=URL, help=HELP_BASE)
     if name == FROM_SIMULATE:
-        base, batch = like_simulation(SimulationConfig.from_json(simulated)), BATCH
+        scan = SimulationConfig.from_json(simulated)
+        # its fields begin anew when the scan has changed
+        base, batch, key = like_simulation(scan), BATCH, f"scan-{scan.key()[:6]}"
     else:
-        base, batch = preset(name).dataset, preset(name).train.batch
+        base, batch, key = preset(name).dataset, preset(name).train.batch, name
     if not simulated:
         st.caption("Or set up a scan on Simulate and come back: stacks like it.")
     try:
-        return _changed(base, name.replace(" ", "-")), batch
+        return _changed(base, key), batch
     except ValidationError as error:
         raise InputError(first_fault(error)) from None
 

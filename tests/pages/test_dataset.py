@@ -133,7 +133,7 @@ def test_stacks_like_the_scan_set_on_simulate(builds: list[BuiltSet]) -> None:
     at = show("dataset")
     at.session_state["simulation"] = mine.to_json(indent=None)
     at.run()
-    by_label(at.get("button_group"), "Begin from").set_value("as set on the Simulate page").run()
+    by_label(at.selectbox, "Begin from").set_value("as set on the Simulate page").run()
     well(by_label(at.button, "Build").click().run())
     assert builds[0].config == like_simulation(mine)
     assert {r.noise for r in builds[0].config.train} == {mine.noise}

@@ -22,7 +22,7 @@ from tomoalign_core.learn.recipes import (
     training_recipe,
     validation_recipes,
 )
-from tomoalign_core.learn.store import find_built
+from tomoalign_core.learn.store import BuiltSet, find_built
 from tomoalign_core.simulate import LabelledScan, SimulatedScan, simulate
 
 
@@ -51,7 +51,8 @@ def training_batch(config: DatasetConfig, step: int, size: int, device: torch.de
     recipes = [training_recipe(config, place(config, i), shape=shape) for i in numbers]
     if config.fixed is None:  # the shapes of an endless set go with the size of the batch: it is never built
         return collate([make(recipe, device) for recipe in recipes])
-    return collate([_built_or_made(config, recipe, device) for recipe in recipes])
+    built = find_built(config)
+    return collate([_read_or_made(built, recipe, device) for recipe in recipes])
 
 
 def training_stack(
@@ -63,8 +64,8 @@ def training_stack(
 
 def validation_stacks(config: DatasetConfig, device: torch.device | str = "cpu") -> dict[str, list[LabelledScan]]:
     """The fixed validation stacks by case; read from disk where the set was built."""
-    recipes = validation_recipes(config)
-    return {case: [_built_or_made(config, recipe, device) for recipe in each] for case, each in recipes.items()}
+    built, recipes = find_built(config), validation_recipes(config)
+    return {case: [_read_or_made(built, recipe, device) for recipe in each] for case, each in recipes.items()}
 
 
 def make(recipe: StackRecipe, device: torch.device | str = "cpu") -> SimulatedScan:
@@ -85,8 +86,7 @@ def collate(scans: Sequence[LabelledScan]) -> Batch:
     )
 
 
-def _built_or_made(config: DatasetConfig, recipe: StackRecipe, device: torch.device | str) -> LabelledScan:
-    built = find_built(config)
+def _read_or_made(built: BuiltSet | None, recipe: StackRecipe, device: torch.device | str) -> LabelledScan:
     if built is None:
         return make(recipe, device)
     try:

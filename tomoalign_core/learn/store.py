@@ -12,6 +12,7 @@ import secrets
 import shutil
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
@@ -137,8 +138,14 @@ def find_set(config: DatasetConfig) -> BuiltSet | None:
 
 def find_built(config: DatasetConfig) -> BuiltSet | None:
     """The set of this recipe if every stack of it is there: what a training reads instead of simulating."""
-    path = workspace() / FOLDER / config.key()
+    path = workspace() / FOLDER / _key(config)
     return BuiltSet(path) if (path / "done").exists() else None
+
+
+@lru_cache(maxsize=16)
+def _key(config: DatasetConfig) -> str:
+    """Asked for at every step of a training, and 20 times as slow as a look at the folder."""
+    return config.key()
 
 
 def claim(config: DatasetConfig) -> tuple[BuiltSet, Outcome]:
