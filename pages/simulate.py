@@ -158,7 +158,7 @@ def actions(config: SimulationConfig, scan: Preview) -> None:
             help="For `python -m tomoalign_core simulate OUT.h5 --config simulation.json`.",
         )  # fmt: skip
     if st.button("Make a data set of this", icon=":material/dataset:", help="Many such stacks, to train a network on."):
-        st.switch_page("pages/dataset.py")
+        st.switch_page("pages/dataset.py", query_params={"base": FROM_SIMULATE})
     if st.button("Align this scan", icon=":material/align_horizontal_center:", type="primary"):
         st.switch_page("pages/align.py", query_params={"source": SAMPLE, "sample": FROM_SIMULATE})
 

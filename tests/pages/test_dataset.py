@@ -139,6 +139,13 @@ def test_stacks_like_the_scan_set_on_simulate(builds: list[BuiltSet]) -> None:
     assert {r.noise for r in builds[0].config.train} == {mine.noise}
 
 
+def test_simulate_leads_to_a_data_set_of_its_scan(builds: list[BuiltSet]) -> None:
+    at = show("simulate", views="24", rows="16", cols="24")
+    by_label(at.button, "Make a data set of this").click().run()
+    assert by_label(at.selectbox, "Begin from").value == "as set on the Simulate page"
+    assert set(tables(well(at))[0]["shape"]) == {"24 × 16 × 24"}
+
+
 def test_a_set_without_a_name_is_refused() -> None:
     at = show("dataset")
     by_label(at.text_input, "Name").set_value("  ").run()
