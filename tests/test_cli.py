@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import pytest
 
-from tomoalign_core import cli, progress
+from tomoalign_core import cli, doctor, progress
 from tomoalign_core.config import DatasetConfig, RunConfig, ScanConfig, SimulationConfig, ValidationCase
 from tomoalign_core.files.shifts import read_csv
 from tomoalign_core.files.stacks import read_stack
@@ -86,7 +86,19 @@ def test_a_real_scan_can_be_misaligned_by_a_known_amount(scan: Path, tmp_path: P
 def test_doctor_names_versions_and_devices(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("doctor") == 0
     said = capsys.readouterr().out
-    assert "torch" in said and "cores" in said and "tomopy" in said
+    assert "torch" in said and "cores" in said
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        ("1.15.2", "torch; tomopy 1.15.2 available"),
+        (None, "torch; tomopy not installed (optional: conda install -c conda-forge tomopy)"),
+    ],
+)
+def test_doctor_says_which_engine_is_in_use(version: str | None, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tomoalign_core.simulate.tomopy_engine.version", lambda: version)
+    assert doctor.findings()["engine"].startswith(words)
 
 
 def bad_stack(tmp_path: Path, what: str) -> tuple[Path, list[str]]:
@@ -162,6 +174,11 @@ def test_a_bad_stack_is_one_line_exit_2_and_nothing_written(
         (("train", "--config", "nothing.json"), "no such configuration"),
         (("train", "--preset", "quick", "--config", "x.json"), "exclude each other"),
         (("train", "--preset", "quick", "--device", "cuda:99"), "device cuda:99"),
+        (("train", "--scale", "0.25"), "need --preset notebook"),
+        (("train", "--preset", "quick", "--notebook-noise"), "need --preset notebook"),
+        (("train", "--preset", "notebook", "--scale", "0"), "scale 0: give more than 0"),
+        (("train", "--preset", "notebook", "--engine", "astra"), "--engine astra: choose one of torch, tomopy"),
+        (("simulate", "out.h5", "--engine", "astra"), "engine = 'astra'"),
         (("train", "--grid", "train.speed=1,2"), "train.speed: there is no such setting"),
         (("train", "--grid", "train.batch"), "write SETTING=VALUE,VALUE"),
         (("train", "--grid", "train.batch=2", "--resume", "x"), "give one of them"),
@@ -236,6 +253,44 @@ def test_ctrl_c_leaves_a_build_that_goes_on(
     key = said.rsplit(" ", 1)[1].strip()
     assert len(list((tmp_path / "workspace" / "datasets" / key).glob("train/*.h5"))) == 2
     assert f"build --resume {key}" in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("simulate", "out.h5", "--engine", "tomopy"),
+        ("align", "scan.h5", "--shifts", "s.csv", "--method", "tomopy-joint"),
+        ("train", "--preset", "notebook", "--engine", "tomopy"),
+    ],
+)
+def test_without_tomopy_what_needs_it_is_one_line_and_exit_2(
+    words: tuple[str, ...],
+    scan: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tomoalign_core.simulate.tomopy_engine.installed", lambda: False)
+    assert run(*words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert "conda install -c conda-forge tomopy" in error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scan.h5"]
+
+
+def test_the_notebook_in_miniature_shows_its_shapes_and_leaves_scalars_and_a_trace(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = ("--scale", 0.125, "--epochs", 1, "--steps-per-epoch", 3, "--device", "cpu")
+    assert run("train", "--preset", "notebook", *small, "--notebook-noise", "--notebook-background") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "entries (120, 2) one entry (2,) its stack (1, 1, 32, 44, 66) its label (1, 64)" in said
+    assert "training set (96, 2) validation set (24, 2)" in said
+    (folder,) = (tmp_path / "workspace" / "runs").glob("*-notebook-*")
+    assert list(folder.glob("events.out.tfevents.*")) and list(folder.glob("trace/*.pt.trace.json"))
+    noise = RunConfig.load(folder / "config.json").dataset.train[0].noise
+    assert (noise.gaussian, noise.clip, noise.background, noise.rescale) == (0.1, True, 0.2, True)
 
 
 def test_align_refuses_an_unknown_method_model_and_folder(

@@ -15,11 +15,13 @@ from tomoalign_core.config import (
     MisalignConfig,
     NoiseConfig,
     PhantomConfig,
+    Recipe,
     RunConfig,
     ScanConfig,
     Settings,
     SimulationConfig,
     TrainConfig,
+    ValidationCase,
 )
 from tomoalign_core.learn.presets import PRESETS, preset
 
@@ -99,6 +101,21 @@ def test_a_setting_that_came_later_is_silent_at_its_default_and_only_there():
     assert Now().key() == Before().key() != Now(depth=4).key()
     assert Now(depth=4).key() != Now(depth=5).key()
     assert Several(parts=(Now(),)).key() == Several(parts=(Before(),)).key() != Several(parts=(Now(depth=4),)).key()
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        DatasetConfig(engine="tomopy"),
+        DatasetConfig(train=(Recipe(name="ellipsoids", noise=NoiseConfig(clip=True)),)),
+        DatasetConfig(
+            validation=(ValidationCase(name="ellipsoids", simulation=SimulationConfig(engine="tomopy")),),
+        ),
+    ],
+    ids=["engine", "clipped noise", "engine of a validation case"],
+)
+def test_another_engine_or_noise_makes_another_data_set(dataset: DatasetConfig):
+    assert dataset.key() != DatasetConfig().key()
 
 
 @pytest.mark.parametrize("later", [{"precision": "bfloat16"}, {"warm_up": 0.1}, {"schedule": "cosine"}])

@@ -9,11 +9,11 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from tomoalign_core.config import DatasetConfig, InputError, RunConfig, SimulationConfig
+from tomoalign_core.config import DatasetConfig, Engine, InputError, RunConfig, SimulationConfig
 
 if TYPE_CHECKING:
     from tomoalign_core.files.stacks import Stack
@@ -81,6 +81,9 @@ def simulate(
         float | None, typer.Option(help="Offset of each view, up to this fraction of the maximum")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same stack")] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="torch (exact projections), or tomopy (from voxels) where it is installed")
+    ] = None,
 ) -> None:
     """Simulate a misaligned scan with known truth, or misalign a real one (--scan) by a known amount."""
     settings = _simulation_settings(config, sample)
@@ -89,7 +92,7 @@ def simulate(
     settings = _override(settings, "phantom", kind=kind, path=volume)
     settings = _override(settings, "misalign", dx_sigma_px=dx_sigma, dy_sigma_px=dy_sigma, roll_sigma_deg=roll_sigma)
     settings = _override(settings, "noise", gaussian=noise, counts=counts, background=background)
-    settings = _override(settings, None, seed=seed)
+    settings = _override(settings, None, seed=seed, engine=engine)
     from tomoalign_core.files.stacks import write_stack
 
     if scan is not None:
@@ -150,6 +153,18 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:1")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the weights")] = None,
+    scale: Annotated[
+        float | None, typer.Option(help="For the preset notebook: the same in miniature; 0.25 suits a CPU")
+    ] = None,
+    notebook_noise: Annotated[
+        bool, typer.Option("--notebook-noise", help="For the preset notebook: its noise, σ 0.1, cut off at 0 and 1")
+    ] = False,
+    notebook_background: Annotated[
+        bool, typer.Option("--notebook-background", help="For the preset notebook: its background, 0 to 1/5 a view")
+    ] = False,
+    engine: Annotated[
+        str | None, typer.Option(help="For the preset notebook: who makes and projects the head, torch or tomopy")
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Train anew, even if a run of these settings exists")] = False,
     grid: Annotated[
         list[str] | None,
@@ -164,12 +179,16 @@ def train(
 
     if sum(v is not None for v in (preset, config, resume)) > 1:
         raise InputError("train: --preset, --config and --resume exclude each other; give one of them")
+    options = {"scale": scale, "noise": notebook_noise, "background": notebook_background, "engine": engine}
+    options = {name: value for name, value in options.items() if value is not None and value is not False}
+    if options and preset != "notebook":
+        raise InputError("train: --scale, --notebook-noise, --notebook-background and --engine need --preset notebook")
     if grid and resume is not None:
         raise InputError("train: --resume goes on with one run, --grid begins several; give one of them")
     if resume is not None:
         run = runs.open_run(resume)
     else:
-        settings = _run_settings(preset, config)
+        settings = _notebook_settings(**options) if options else _run_settings(preset, config)
         settings = _override(settings, None, name=name)
         settings = _override(
             settings,
@@ -182,6 +201,7 @@ def train(
             seed=seed,
         )
         _refuse_missing_gpu(settings)
+        _refuse_missing_engine(settings)
         if grid:
             _queue_grid(settings, grid, again=again)
             return
@@ -193,6 +213,8 @@ def train(
             typer.echo(f"{run.id}: trained already (--again trains anew)")
             _print_scores(run)
             return
+    if run.config.dataset.fixed is not None:
+        _print_shapes(run)
     _train_here(run)
 
 
@@ -202,7 +224,11 @@ def align(
     shifts: Annotated[Path, typer.Option(help="Shift table to write, CSV")],
     out: Annotated[Path | None, typer.Option(help="Aligned stack to write, Data Exchange HDF5")] = None,
     method: Annotated[
-        str, typer.Option(help="network, center-of-mass, profile-correlation or phase-correlation")
+        str,
+        typer.Option(
+            help="network, center-of-mass, profile-correlation, phase-correlation; tomopy-joint where tomopy is "
+            "installed"
+        ),
     ] = "network",
     model: Annotated[
         str, typer.Option(help="For the network: pretrained, a run, or a .safetensors file")
@@ -342,16 +368,26 @@ def _print_set(built: BuiltSet) -> None:
     typer.echo(f"{built.path}: {train} training and {validation} validation stacks, {in_words(built.size_bytes)}")
 
 
+def _notebook_settings(*, engine: Any = "torch", **options: Any) -> RunConfig:
+    from tomoalign_core.learn.presets import notebook
+
+    if engine not in get_args(Engine):
+        raise InputError(f"--engine {engine}: choose one of {', '.join(get_args(Engine))}")
+    return notebook(engine=engine, **options)
+
+
 def _misaligned_scan(path: Path, settings: SimulationConfig) -> tuple[Any, Shifts]:
     import numpy as np
 
     from tomoalign_core.align import move_views
     from tomoalign_core.files.stacks import read_stack
+    from tomoalign_core.simulate import tomopy_engine
     from tomoalign_core.simulate.misalign import draw_shifts
 
     scan = read_stack(path)
     truth = draw_shifts(settings.misalign, scan.angle_rad, np.random.default_rng(settings.seed))
-    return move_views(scan.proj, truth), truth
+    move = tomopy_engine.move_views if settings.engine == "tomopy" else move_views
+    return move(scan.proj, truth), truth
 
 
 def _refuse_missing_gpu(settings: RunConfig) -> None:
@@ -360,6 +396,14 @@ def _refuse_missing_gpu(settings: RunConfig) -> None:
         from tomoalign_core.learn.train import choose_device
 
         choose_device(settings.train.device)
+
+
+def _refuse_missing_engine(settings: RunConfig) -> None:
+    """Before a folder is made."""
+    if "tomopy" in {settings.dataset.engine, *(case.simulation.engine for case in settings.dataset.validation)}:
+        from tomoalign_core.simulate import tomopy_engine
+
+        tomopy_engine.require("the engine tomopy")
 
 
 def _queue_grid(settings: RunConfig, grid: list[str], *, again: bool) -> None:
@@ -376,6 +420,13 @@ def _queue_grid(settings: RunConfig, grid: list[str], *, again: bool) -> None:
     for config in expand(settings, values):
         run, outcome = launch(config, again=again)
         typer.echo(f"{run.id}  {outcome}")
+
+
+def _print_shapes(run: Run) -> None:
+    from tomoalign_core.learn.shapes import shapes
+
+    for name, shape in shapes(run.config.dataset).items():
+        typer.echo(f"{name:<16}{shape}")
 
 
 def _train_here(run: Run) -> None:

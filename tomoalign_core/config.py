@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 SCHEMA = 1
+Engine = Literal["torch", "tomopy"]
 
 
 class InputError(ValueError):
@@ -191,6 +192,8 @@ class NoiseConfig(Settings):
     background: Span(0, 5) = Field(0.0, description="Offset of each view, uniform, 0 to this fraction of the maximum")  # type: ignore[valid-type]
     gain: Span(0, 0.9) = Field(0.0, description="Each view is scaled by 1 ± this, uniform")  # type: ignore[valid-type]
     rescale: bool = Field(False, description="Divide each view by its maximum, as the notebook did")
+    clip: bool = Field(False, description="Cut noise off below 0 and above 1, as the notebook's noise was")
+    silent_at_default = frozenset({"clip"})
 
 
 class SimulationConfig(Settings):
@@ -208,6 +211,8 @@ class SimulationConfig(Settings):
         exclude_if=lambda seed: seed is None,
         description="Draw the object from a seed of its own: it stays when the scan changes",
     )
+    engine: Engine = Field("torch", description="Who projects: torch, exactly; tomopy, from voxels, where installed")
+    silent_at_default = frozenset({"engine"})
 
 
 # ---------------------------------------------------------------- learning
@@ -241,7 +246,9 @@ class DatasetConfig(Settings):
     one_phantom: bool = Field(False, description="All stacks show the same object, as the notebook's did")
     validation: tuple[ValidationCase, ...] = Field((ValidationCase(name="ellipsoids"),), min_length=1)
     seed: int = Field(0, ge=0)
+    engine: Engine = Field("torch", description="Who projects the training stacks; validation cases say their own")
     not_in_key = frozenset({"name"})
+    silent_at_default = frozenset({"engine"})
 
 
 class CentroidConfig(Settings):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import platform
 from importlib import metadata
-from importlib.util import find_spec
+
+from tomoalign_core.simulate import tomopy_engine
 
 
 def findings() -> dict[str, str]:
@@ -31,10 +32,15 @@ def findings() -> dict[str, str]:
             found[f"cuda:{i}"] = f"{card.name}, {card.total_memory / 2**30:.0f} GiB (CUDA {torch.version.cuda})"
     else:
         found["cuda"] = "no device; trainings run on the processor"
-    tomopy = find_spec("tomopy") is not None
-    found["tomopy"] = (
-        metadata.version("tomopy") if tomopy else "not installed (optional: conda install -c conda-forge tomopy)"
-    )
+    found["engine"] = engines()
     found["aligner"] = f"{PRETRAINED.stat().st_size / 1e3:.0f} kB" if PRETRAINED.exists() else "missing"
     found["workspace"] = str(workspace())
     return found
+
+
+def engines() -> str:
+    """Who simulates: torch unless asked otherwise, and whether tomopy can be asked for."""
+    version = tomopy_engine.version()
+    if version is None:
+        return f"torch; tomopy not installed (optional: {tomopy_engine.HOW_TO_GET_IT})"
+    return f"torch; tomopy {version} available (simulate --engine tomopy, align --method tomopy-joint)"

@@ -157,7 +157,7 @@ def test_notebook_set_is_96_and_24_stacks_of_one_head_with_whole_shifts():
     training = [training_stack(config, i) for i in (0, 50, 95)]
     checks = validation_stacks(config)["shepp3d"][:3]
     for scan in training + checks:
-        assert scan.proj.shape == (32, 32, 37)
+        assert scan.proj.shape == (32, 44, 66)
         np.testing.assert_array_equal(scan.shifts.dx_px, np.round(scan.shifts.dx_px))
         np.testing.assert_array_equal(scan.shifts.roll_deg, np.round(scan.shifts.roll_deg))
         torch.testing.assert_close(scan.aligned() / scan.scale, training[0].aligned() / training[0].scale)

@@ -8,10 +8,14 @@ from tomoalign_core.align.apply import move_views, undo_shifts
 from tomoalign_core.align.classical import METHODS as CLASSICAL
 from tomoalign_core.config import InputError
 from tomoalign_core.geometry import Shifts
+from tomoalign_core.simulate import tomopy_engine
 
-__all__ = ["METHODS", "find_shifts", "move_views", "undo_shifts"]
+__all__ = ["METHODS", "MISSING_METHODS", "find_shifts", "move_views", "undo_shifts"]
 
-METHODS = ("network", *CLASSICAL)
+TOMOPY_JOINT = "tomopy-joint"
+METHODS = ("network", *CLASSICAL, *((TOMOPY_JOINT,) if tomopy_engine.installed() else ()))
+# what this machine could do if something were installed, and what that is
+MISSING_METHODS = {} if TOMOPY_JOINT in METHODS else {TOMOPY_JOINT: f"needs tomopy; {tomopy_engine.HOW_TO_GET_IT}"}
 
 
 def find_shifts(
@@ -21,7 +25,7 @@ def find_shifts(
 
     Parameters
     ----------
-    method : "network", "center-of-mass", "profile-correlation" or "phase-correlation".
+    method : "network", "center-of-mass", "profile-correlation", "phase-correlation", or "tomopy-joint" where tomopy is.
     model : for the network: "pretrained", a run's id or folder, or a .safetensors file.
 
     Raises
@@ -34,6 +38,10 @@ def find_shifts(
         from tomoalign_core.learn.weights import load_weights
 
         return predict_shifts(proj, angle_rad, load_weights(model, device))
+    if method == TOMOPY_JOINT:
+        tomopy_engine.require(f"the method {method}")
+        return tomopy_engine.align_joint(proj, angle_rad)
     if method not in CLASSICAL:
-        raise InputError(f"no method is called {method!r}; choose one of {', '.join(METHODS)}")
+        missing = "".join(f"; {name} {why}" for name, why in MISSING_METHODS.items())
+        raise InputError(f"no method is called {method!r}; choose one of {', '.join(METHODS)}{missing}")
     return CLASSICAL[method](proj, angle_rad)

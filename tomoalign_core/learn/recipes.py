@@ -45,6 +45,7 @@ def training_recipe(config: DatasetConfig, index: int, *, shape: Shape | None = 
         misalign=recipe.misalign,
         noise=recipe.noise,
         seed=int(rng.integers(2**62)),
+        engine=config.engine,
     )
     return StackRecipe(f"train/{index:05d}", settings, shape or batch_shape(config, index), _phantom_seed(config))
 

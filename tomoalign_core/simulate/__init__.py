@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tomoalign_core.config import ScanConfig, SimulationConfig, draw
+from tomoalign_core.config import Engine, ScanConfig, SimulationConfig, draw
 from tomoalign_core.geometry import Shifts, angles
+from tomoalign_core.simulate import tomopy_engine
 from tomoalign_core.simulate.misalign import add_noise, draw_levels, draw_shifts
-from tomoalign_core.simulate.phantoms import Ellipsoids, draw_phantom, load_volume
+from tomoalign_core.simulate.phantoms import Ellipsoids, draw_phantom, load_volume, shepp3d_size
 from tomoalign_core.simulate.project import project_ellipsoids, project_volume
 from tomoalign_core.simulate.resample import sample
 
@@ -51,15 +52,17 @@ class SimulatedScan(LabelledScan):
     ----------
     phantom : ellipsoids, or a voxel volume [z, y, x].
     scale : what made the clean maximum 1.
+    engine : who projected it.
     """
 
     phantom: Ellipsoids | torch.Tensor
     scale: float
+    engine: Engine = "torch"
 
     def aligned(self) -> torch.Tensor:
         """The scan of a perfect stage: no movement, no noise, no background."""
         _, rows, cols = self.proj.shape
-        return _project(self.phantom, self.angle_rad, rows, cols, None, self.proj.device) * self.scale
+        return _project(self.engine, self.phantom, self.angle_rad, rows, cols, None, self.proj.device) * self.scale
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,7 +78,8 @@ class ScanPlan:
     gain, offset : of each view, (N,).
     gaussian, counts : σ of the noise, and photons a pixel or None.
     noise_seed : of every pixel's noise.
-    rescale : whether each view is divided by its maximum.
+    rescale, clip : whether each view is divided by its maximum, and noise cut off outside 0 to 1.
+    engine : who projects.
     """
 
     n_rows: int
@@ -88,11 +92,13 @@ class ScanPlan:
     counts: float | None
     noise_seed: int
     rescale: bool
+    clip: bool = False
+    engine: Engine = "torch"
 
     def project(self, *, moved: bool = True, device: torch.device | str = "cpu") -> torch.Tensor:
         """Line integrals (N, V, U) without noise: as the stage moved, or as a perfect stage had stood."""
         shifts = self.shifts if moved else None
-        return _project(self.phantom, self.shifts.angle_rad, self.n_rows, self.n_cols, shifts, device)
+        return _project(self.engine, self.phantom, self.shifts.angle_rad, self.n_rows, self.n_cols, shifts, device)
 
 
 def simulate(
@@ -122,7 +128,8 @@ def plan_scan(
     rng = np.random.default_rng(config.seed)
     scan = _fixed(config.scan, shape, rng)
     n, rows, cols = (int(v) for v in (scan.n_views, scan.n_rows, scan.n_cols))
-    angle_rad = angles(
+    spaced = tomopy_engine.angles if config.engine == "tomopy" else angles
+    angle_rad = spaced(
         n, range_deg=draw(scan.range_deg, rng), start_deg=draw(scan.start_deg, rng), include_end=scan.include_end
     )
     shifts = draw_shifts(config.misalign, angle_rad, rng)
@@ -134,6 +141,8 @@ def plan_scan(
     phantom: Ellipsoids | torch.Tensor
     if config.phantom.kind == "voxels":
         phantom = _volume(str(config.phantom.path))
+    elif config.engine == "tomopy" and config.phantom.kind == "shepp3d":
+        phantom = tomopy_engine.shepp3d(shepp3d_size(rows, cols))
     else:
         phantom = draw_phantom(config.phantom, scan, rng if own is None else np.random.default_rng(own))
     return ScanPlan(
@@ -147,6 +156,8 @@ def plan_scan(
         counts=counts,
         noise_seed=noise_seed,
         rescale=config.noise.rescale,
+        clip=config.noise.clip,
+        engine=config.engine,
     )
 
 
@@ -156,6 +167,9 @@ def expose(plan: ScanPlan, moved: torch.Tensor) -> SimulatedScan:
     clean = moved * scale * _column(plan.gain, moved) + _column(plan.offset, moved)
     generator = torch.Generator(device=moved.device).manual_seed(plan.noise_seed)
     proj = add_noise(clean, gaussian=plan.gaussian, counts=plan.counts, generator=generator)
+    if plan.clip:  # before the background comes on top, as in the notebook
+        offset = _column(plan.offset, moved)
+        proj = (proj - offset).clamp(0, 1) + offset
     if plan.rescale:
         proj = proj / proj.amax(dim=(1, 2), keepdim=True).clamp(min=1e-12)
     return SimulatedScan(
@@ -166,6 +180,7 @@ def expose(plan: ScanPlan, moved: torch.Tensor) -> SimulatedScan:
         counts=plan.counts,
         phantom=plan.phantom,
         scale=scale,
+        engine=plan.engine,
     )
 
 
@@ -190,6 +205,7 @@ def _volume_of(path: str, _changed_ns: int) -> torch.Tensor:
 
 
 def _project(
+    engine: Engine,
     phantom: Ellipsoids | torch.Tensor,
     angle_rad: np.ndarray,
     rows: int,
@@ -197,6 +213,9 @@ def _project(
     shifts: Shifts | None,
     device: torch.device | str,
 ) -> torch.Tensor:
+    if engine == "tomopy":
+        views = tomopy_engine.scan(phantom, angle_rad, n_rows=rows, n_cols=cols, shifts=shifts)
+        return torch.from_numpy(views).to(device)
     if isinstance(phantom, Ellipsoids):
         return project_ellipsoids(phantom, angle_rad, n_rows=rows, n_cols=cols, shifts=shifts, device=device)
     volume = phantom.to(device)

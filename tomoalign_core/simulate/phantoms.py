@@ -82,11 +82,20 @@ def shepp3d(size: int) -> Ellipsoids:
     )
 
 
+def shepp3d_size(n_rows: int, n_cols: int) -> int:
+    """The largest head that a detector has room for, by tomopy's rule for the width: the cube's diagonal and 2 px.
+
+    >>> shepp3d_size(256, 366)
+    256
+    """
+    return min(n_rows, int((n_cols - 2) / np.sqrt(2)))
+
+
 def draw_phantom(config: PhantomConfig, scan: ScanConfig, rng: np.random.Generator) -> Ellipsoids:
     """Draw one ellipsoid phantom that fits the scan; ``config.kind`` is not 'voxels'."""
     rows, cols = draw_count(scan.n_rows, rng), draw_count(scan.n_cols, rng)
     if config.kind == "shepp3d":
-        return shepp3d(min(rows, int((cols - 2) / np.sqrt(2))))
+        return shepp3d(shepp3d_size(rows, cols))
     radius = draw(config.radius, rng) * cols / 2
     height = draw(config.height, rng) * rows / 2
     n = draw_count(config.parts, rng)
