@@ -43,6 +43,7 @@ class RawStack:
     says_attenuation: bool = False
     notes: tuple[str, ...] = ()
     truth: Shifts | None = None
+    config_json: str | None = None
 
 
 def read_raw(path: Path, data_path: str | None, angles_data_path: str | None) -> RawStack:
@@ -103,6 +104,7 @@ def _read_hdf5(path: Path, data_path: str | None, angles_data_path: str | None) 
             says_attenuation=file[data].attrs.get("kind") == "attenuation",
             notes=(f"this stack was aligned before, by {aligned_by}",) if aligned_by else (),
             truth=read_shifts(file["tomoalign/true_shifts"]) if "tomoalign/true_shifts" in file else None,
+            config_json=file["tomoalign"].attrs.get("config") if "tomoalign" in file else None,
         )
 
 

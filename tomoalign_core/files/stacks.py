@@ -32,7 +32,8 @@ MIN_VIEWS, MIN_PIXELS = 3, 8  # a sinusoid has three unknowns; the smallest dete
 class Stack:
     """A stack as read: ``proj`` (N, V, U) float32 attenuation, ``angle_rad`` (N,), and what is known about it.
 
-    ``notes`` say what was done on reading; ``truth`` are the true shifts, where the file holds them (ours do).
+    ``notes`` say what was done on reading; ``truth`` are the true shifts and ``config_json`` the settings of the
+    simulation, where the file holds them (ours do).
     """
 
     proj: NDArray[np.float32]
@@ -40,6 +41,7 @@ class Stack:
     source: str
     notes: tuple[str, ...] = ()
     truth: Shifts | None = None
+    config_json: str | None = None
 
 
 # ---------------------------------------------------------------- reading
@@ -83,7 +85,14 @@ def read_stack(
         notes += (f"the angles span only {np.rad2deg(np.ptp(angle_rad)):.2f} degrees: are they radians?",)
     if raw.truth is not None and len(raw.truth) != len(angle_rad):
         raise InputError(f"{path}: holds {len(angle_rad)} views but true shifts of {len(raw.truth)}; write it anew")
-    return Stack(proj=raw.data, angle_rad=angle_rad, source=str(path), notes=notes, truth=raw.truth)
+    return Stack(
+        proj=raw.data,
+        angle_rad=angle_rad,
+        source=str(path),
+        notes=notes,
+        truth=raw.truth,
+        config_json=raw.config_json,
+    )
 
 
 def check_stack(proj: NDArray[Any], angle_rad: NDArray[Any], where: str) -> None:

@@ -115,10 +115,16 @@ def open_run(name: str | Path) -> Run:
     InputError
         If there is none.
     """
-    for path in (workspace() / "runs" / name, Path(name)):
-        if (path / "config.json").is_file():
-            return Run(path.resolve())
-    raise InputError(f"{name}: no such run; give an id from {workspace() / 'runs'} or the path of a run folder")
+    run = find_run(name)
+    if run is None:
+        raise InputError(f"{name}: no such run; give an id from {workspace() / 'runs'} or the path of a run folder")
+    return run
+
+
+def find_run(name: str | Path) -> Run | None:
+    """A run by its id in the workspace, or by the path of its folder; None if there is none."""
+    paths = (workspace() / "runs" / name, Path(name))
+    return next((Run(path.resolve()) for path in paths if (path / "config.json").is_file()), None)
 
 
 def create_run(config: RunConfig) -> Run:

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from plotly.subplots import make_subplots
+from scipy.special import ndtr
 
 from tomoalign_core.geometry import Shifts
 from tomoalign_core.show.style import COLOUR, FAINT, band, dress, figure_of, ink
@@ -295,3 +296,47 @@ def found_against_true(found: Shifts, truth: Shifts, *, dark: bool = False, heig
     figure.update_xaxes(title_text="true shift, px")
     figure.update_yaxes(title_text="found shift, px")
     return dress(figure, dark=dark, height=height)
+
+
+def error_histogram(
+    found: Shifts, truth: Shifts, *, bound_px: Mapping[str, float], dark: bool = False, height: int = 260
+) -> go.Figure:
+    """How many views are wrong by how much, found - true in dx and dy, gauge removed.
+
+    Parameters
+    ----------
+    bound_px : "dx" and "dy" to the Cramér-Rao bound: a dotted curve shows the errors that it alone would leave.
+    """
+    error = {part: _values(found.gauge_free(), part) - _values(truth.gauge_free(), part) for part in ("dx", "dy")}
+    edges = _error_bins(np.concatenate(list(error.values())))
+    middle, width = (edges[1:] + edges[:-1]) / 2, edges[1] - edges[0]
+    figure = go.Figure()
+    for part, values in error.items():
+        inside = np.clip(values, edges[0], edges[-1])  # the outermost bars hold what lies beyond
+        figure.add_bar(
+            x=middle,
+            y=np.histogram(inside, edges)[0],
+            width=width,
+            name=part,
+            marker={"color": band(COLOUR[part], 0.55), "line": {"width": 0}},
+            hovertemplate="%{y} views within ±" + f"{width / 2:.2g} px of " + "%{x:.3f} px<extra>" + part + "</extra>",
+        )
+    for part, values in error.items():
+        sigma = bound_px.get(part, 0)
+        if sigma > 0:
+            expected = len(values) * np.diff(ndtr(edges / sigma))
+            curve = {"color": COLOUR[part], "width": 1.6, "dash": "dot"}
+            figure.add_scatter(x=middle, y=expected, mode="lines", name=f"bound {part}", line=curve, hoverinfo="skip")
+    figure.update_layout(barmode="overlay", bargap=0)
+    beyond = any((np.abs(values) > edges[-1]).any() for values in error.values())
+    more = "; outermost: and beyond" if beyond else ""
+    figure.update_xaxes(title_text=f"found − true, gauge removed, px{more}")
+    figure.update_yaxes(title_text="views")
+    return dress(figure, dark=dark, height=height)
+
+
+def _error_bins(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Edges of 31 equal bars about zero; a few errors that are far off do not press the rest into one bar."""
+    typical = 1.4826 * float(np.median(np.abs(values)))
+    half = min(float(np.abs(values).max()), 6 * typical) if typical else float(np.abs(values).max())
+    return np.linspace(-1, 1, 32) * (half or 1.0)

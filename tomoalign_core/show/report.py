@@ -13,11 +13,11 @@ from plotly.offline import get_plotlyjs
 from tomoalign_core.files.atomic import atomic_path
 
 # the file cannot fetch anything, even if it wanted to
-POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
+POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 CONFIG = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
-MARK = """<svg role="img" aria-label="TomoAlign" width="40" height="40" viewBox="0 0 32 32"><g fill="none"
-stroke-width="3.5" stroke-linecap="round"><path d="M4 8h14" stroke="#d9691c"/><path d="M11 16h14" stroke="#8a94a0"/><path
-d="M6 24h14" stroke="#2b85c9"/></g></svg>"""
+MARK = """<svg role="img" aria-label="TomoAlign" width="40" height="40" viewBox="0 0 32 32">
+<g fill="none" stroke-width="3.5" stroke-linecap="round"><path d="M4 8h14" stroke="#d9691c"/>
+<path d="M11 16h14" stroke="#8a94a0"/><path d="M6 24h14" stroke="#2b85c9"/></g></svg>"""
 NO_SCRIPT = (
     "The figures need JavaScript, which the preview of a mail program may not run: save this file and open it in a "
     "browser. No network is needed."
@@ -102,7 +102,8 @@ def to_html(report: Report) -> str:
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style>'
         f"<script>{get_plotlyjs()}</script></head><body>"
         f"<header>{MARK}<div><h1>{escape(report.title)}</h1><p>{escape(report.below)}</p></div></header>"
-        f'<p class="lead">{escape(report.lead)}</p><noscript><p>{NO_SCRIPT}</p></noscript><dl class="facts">{facts}</dl>'
+        f'<p class="lead">{escape(report.lead)}</p><noscript><p>{NO_SCRIPT}</p></noscript>'
+        f'<dl class="facts">{facts}</dl>'
         f"{''.join(_section(section, numbers) for section in report.sections)}"
         f"<footer>{escape(report.footer)}</footer></body></html>\n"
     )

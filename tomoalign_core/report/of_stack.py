@@ -1,0 +1,252 @@
+"""The report of an alignment: what was found in a stack, how good it is, the pictures before and after."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomoalign_core.align import find_shifts, undo_shifts
+from tomoalign_core.config import InputError, SimulationConfig
+from tomoalign_core.files.shifts import read_csv, to_csv
+from tomoalign_core.files.stacks import Stack
+from tomoalign_core.geometry import Shifts
+from tomoalign_core.learn.train import choose_device
+from tomoalign_core.metrics import psnr, rms, scan_bound, score_shifts
+from tomoalign_core.report.common import GAUGE, accuracy_drawings, footer, number, picture_drawings, versions
+from tomoalign_core.show import figures
+from tomoalign_core.show.report import Drawing, Report, Section, Table
+from tomoalign_core.simulate.slices import find_axis, sinogram_of, slice_of
+
+Images = NDArray[np.float32]
+BEFORE, AFTER, TRUE = "as measured", "aligned", "by the true shifts"
+PERFECT = "perfect stage, no noise"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Alignment:
+    """The shifts of a stack, the name of what found them, and how long that took."""
+
+    name: str
+    shifts: Shifts
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Simulated:
+    """What is known of a simulated stack beside its shifts: the bound, and the scan of a perfect stage."""
+
+    bound_px: tuple[float, float]
+    perfect: Images
+
+
+def simulated(stack: Stack) -> Simulated | None:
+    """Simulate a stack anew from the settings in its file; None where that does not give the stack itself."""
+    if stack.config_json is None:
+        return None
+    from tomoalign_core.simulate import simulate
+
+    try:
+        scan = simulate(SimulationConfig.from_json(stack.config_json))
+    except InputError:  # its voxels may be gone, or its settings those of another version
+        return None
+    proj = scan.proj.numpy()
+    if proj.shape != stack.proj.shape or not np.allclose(proj, stack.proj, atol=1e-4):
+        return None
+    bound = scan_bound(scan.clean.numpy(), gaussian=scan.gaussian, counts=scan.counts)
+    return Simulated(bound_px=bound, perfect=scan.aligned().numpy())
+
+
+def aligned_report(
+    stack: Stack,
+    *,
+    methods: Sequence[str] | None = None,
+    model: str = "pretrained",
+    shifts_path: Path | None = None,
+    device: str = "auto",
+) -> Report:
+    """Align a stack, or take a table found before, and report it.
+
+    Parameters
+    ----------
+    methods : the first is looked at closely, unless there is a table; by default the network, or the table alone.
+    shifts_path : CSV, a shift table.
+
+    Raises
+    ------
+    InputError
+        If a method, the model or the table is at fault.
+    """
+    found = []
+    if shifts_path is not None:
+        found.append(Alignment(name=f"the table {shifts_path.name}", shifts=read_csv(shifts_path)))
+    for method in methods or ([] if found else ["network"]):
+        began = time.perf_counter()
+        shifts = find_shifts(stack.proj, stack.angle_rad, method=method, model=model, device=str(choose_device(device)))
+        name = f"network {model}" if method == "network" else method
+        found.append(Alignment(name=name, shifts=shifts, seconds=time.perf_counter() - began))
+    known = simulated(stack)
+    if known is None:
+        return stack_report(stack, found)
+    return stack_report(stack, found, bound_px=known.bound_px, perfect=known.perfect)
+
+
+def stack_report(
+    stack: Stack,
+    alignments: Sequence[Alignment],
+    *,
+    bound_px: tuple[float, float] | None = None,
+    perfect: Images | None = None,
+) -> Report:
+    """What was found in a stack, as a report; the first alignment is the one that is looked at closely.
+
+    Parameters
+    ----------
+    bound_px : the Cramér-Rao bound in dx and dy, where it is known.
+    perfect : (N, V, U), the scan of a perfect stage, where it is known.
+
+    Raises
+    ------
+    InputError
+        If a table of shifts has another number of views than the stack.
+    """
+    for one in alignments:
+        if len(one.shifts) != len(stack.proj):
+            raise InputError(
+                f"{one.name}: {len(one.shifts)} views, but {stack.source} has {len(stack.proj)}; give its own shifts"
+            )
+    first, name = alignments[0], Path(stack.source).name
+    return Report(
+        title=f"Alignment of {name}",
+        below=f"{stack.source}, by {first.name}",
+        lead=_lead(stack, first, name, bound_px),
+        facts=_facts(stack, first),
+        sections=[
+            _before_after(stack, first.shifts, perfect),
+            _shifts(stack, alignments, bound_px),
+            *_confidence(first, stack.truth),
+            _methods(alignments, stack.truth, bound_px),
+            Section(
+                heading="The shifts as a table",
+                words="Save this text as shifts.csv: TomoAlign reads it.",
+                text=to_csv(first.shifts),
+                folded=True,
+            ),
+            versions(),
+        ],
+        footer=footer(stack.source),
+    )
+
+
+def _lead(stack: Stack, first: Alignment, name: str, bound_px: tuple[float, float] | None) -> str:
+    """The result in a sentence or two."""
+    if stack.truth is None:
+        free = first.shifts.gauge_free()
+        dx, dy = (rms(values[first.shifts.used]) for values in (free.dx_px, free.dy_px))
+        return (
+            f"{name} moved by {number(dx, 2)} px in dx and {number(dy, 2)} px in dy (rms, gauge removed). The truth is "
+            "not known: judge by the slice and the sinogram."
+        )
+    score = score_shifts(first.shifts, stack.truth)
+    words = f"dx {number(score.dx_rmse_px)} px, dy {number(score.dy_rmse_px)} px rms on {name}"
+    if bound_px is None:
+        return f"{words}, against the truth in the file."
+    if max(bound_px) == 0:
+        return f"{words}; without noise there is no bound."
+    return f"{words}; the bound is {number(bound_px[0])} px and {number(bound_px[1])} px."
+
+
+def _facts(stack: Stack, first: Alignment) -> list[tuple[str, str]]:
+    n, rows, cols = stack.proj.shape
+    angle = np.rad2deg(stack.angle_rad)
+    left_out = int((~first.shifts.used).sum())
+    return [
+        ("Stack", f"{n} views of {rows} × {cols} px"),
+        ("Angles", f"{angle.min():.1f}° to {angle.max():.1f}°"),
+        ("Found by", first.name + ("" if first.seconds is None else f", in {first.seconds:.2f} s")),
+        ("Views left out", str(left_out) if left_out else "none"),
+        *(("Note", note) for note in stack.notes),
+    ]
+
+
+def _before_after(stack: Stack, found: Shifts, perfect: Images | None) -> Section:
+    placed = found if stack.truth is None else _placed_as(found, stack.truth)
+    stacks = {BEFORE: stack.proj, AFTER: undo_shifts(stack.proj, placed)[0]}
+    if perfect is not None:
+        stacks[PERFECT] = perfect
+    elif stack.truth is not None:
+        stacks[TRUE] = undo_shifts(stack.proj, stack.truth)[0]
+    row = stack.proj.shape[1] // 2
+    sinograms = {name: sinogram_of(proj, row) for name, proj in stacks.items()}
+    slices = {
+        name: slice_of(sinograms[name], stack.angle_rad, axis_px=find_axis(proj, stack.angle_rad))
+        for name, proj in stacks.items()
+    }
+    words = f"Detector row {row}, and the slice that filtered backprojection makes of it."
+    best = list(slices)[2:]
+    if best:
+        before, after = (psnr(slices[best[0]], slices[name]) for name in (BEFORE, AFTER))
+        words += f" Likeness of the slice to the last one (PSNR): {before:.1f} dB before, {after:.1f} dB after."
+    return Section(heading="Before and after", words=words, drawings=picture_drawings(sinograms, slices)[::-1])
+
+
+def _placed_as(found: Shifts, truth: Shifts) -> Shifts:
+    """The found shifts with the gauge of the truth, so that the slices show the object in the same place."""
+    ours, theirs = found.gauge_free(), truth.gauge_free()
+    names = ("dx_px", "dy_px", "roll_deg")
+    return replace(ours, **{n: getattr(ours, n) + getattr(truth, n) - getattr(theirs, n) for n in names})
+
+
+def _shifts(stack: Stack, alignments: Sequence[Alignment], bound_px: tuple[float, float] | None) -> Section:
+    first = alignments[0]
+    heading = "Found shifts"
+    if stack.truth is not None:
+        bound = dict(zip(("dx", "dy"), bound_px or (0.0, 0.0), strict=True))
+        return Section(heading=heading, words=GAUGE, drawings=accuracy_drawings(first.shifts, stack.truth, bound))
+    figure = figures.shifts_over_angle({one.name: one.shifts for one in alignments}, height=420)
+    drawing = Drawing(figure=figure, alt="Found dx and dy of each view over the angle, gauge removed", wide=True)
+    return Section(heading=heading, words=GAUGE, drawings=[drawing])
+
+
+def _confidence(first: Alignment, truth: Shifts | None) -> list[Section]:
+    """What the method says of its own errors, and whether it is right where the truth is known."""
+    shifts = first.shifts
+    sigmas = {"dx": shifts.dx_sigma_px, "dy": shifts.dy_sigma_px}
+    if not all(np.isfinite(sigma[shifts.used]).any() for sigma in sigmas.values()):
+        return []
+    rows, head = [], ["axis", "median σ, px", "largest σ, px", "in view"]
+    for part, sigma in sigmas.items():
+        largest = int(np.nanargmax(np.where(shifts.used, sigma, np.nan)))
+        row = [part, number(float(np.nanmedian(sigma[shifts.used]))), number(float(sigma[largest])), str(largest)]
+        if truth is not None:
+            free, true = shifts.gauge_free(), truth.gauge_free()
+            error = np.abs(getattr(free, f"{part}_px") - getattr(true, f"{part}_px"))[shifts.used]
+            row += [f"{100 * np.mean(error < k * sigma[shifts.used]):.0f} %" for k in (1, 2)]
+        rows.append(row)
+    if truth is not None:
+        head += ["errors within σ", "within 2 σ"]
+    words = (
+        "The standard deviation that the network states for each view. Of errors that follow a Laplace distribution, "
+        "76 % lie within σ, 94 % within 2 σ."
+    )
+    return [Section(heading="Confidence", words=words, tables=[Table(head=head, rows=rows)])]
+
+
+def _methods(alignments: Sequence[Alignment], truth: Shifts | None, bound_px: tuple[float, float] | None) -> Section:
+    head, rows = ["method", "time, s", "views left out"], []
+    for one in alignments:
+        row = [one.name, number(one.seconds, 2), str(int((~one.shifts.used).sum()))]
+        if truth is not None:
+            s = score_shifts(one.shifts, truth)
+            row += [number(v) for v in (s.dx_rmse_px, s.dy_rmse_px, s.dx_worst_px, s.dy_worst_px, s.roll_rmse_deg)]
+        rows.append(row)
+    if truth is not None:
+        head += ["dx, px", "dy, px", "worst dx, px", "worst dy, px", "roll, degrees"]
+        if bound_px is not None and max(bound_px) > 0:
+            rows.append(["Cramér–Rao bound", "", "", number(bound_px[0]), number(bound_px[1]), "", "", ""])
+    words = "Root mean square and worst errors over the views used, gauge removed." if truth is not None else ""
+    return Section(heading="Methods on this stack", words=words, tables=[Table(head=head, rows=rows)])
