@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from tomoalign_core.show import figures
 from tomoalign_core.show.report import Drawing, Report, Section, Table
 from tomoalign_core.simulate.slices import find_axis, sinogram_of, slice_of
 
+SPARE_ROWS = 32
 Images = NDArray[np.float32]
 BEFORE, AFTER, TRUE = "as measured", "aligned", "by the true shifts"
 PERFECT = "perfect stage, no noise"
@@ -175,13 +177,15 @@ def _facts(stack: Stack, first: Alignment) -> list[tuple[str, str]]:
 
 def _before_after(stack: Stack, found: Shifts, perfect: Images | None) -> Section:
     placed = found if stack.truth is None else _placed_as(found, stack.truth)
-    stacks = {BEFORE: stack.proj, AFTER: undo_shifts(stack.proj, placed)[0]}
+    band = _band(stack.proj.shape, [placed] if stack.truth is None else [placed, stack.truth])
+    proj = stack.proj[:, band]
+    stacks = {BEFORE: proj, AFTER: undo_shifts(proj, placed)[0]}
     if perfect is not None:
-        stacks[PERFECT] = perfect
+        stacks[PERFECT] = perfect[:, band]
     elif stack.truth is not None:
-        stacks[TRUE] = undo_shifts(stack.proj, stack.truth)[0]
+        stacks[TRUE] = undo_shifts(proj, stack.truth)[0]
     row = stack.proj.shape[1] // 2
-    sinograms = {name: sinogram_of(proj, row) for name, proj in stacks.items()}
+    sinograms = {name: sinogram_of(proj, row - band.start) for name, proj in stacks.items()}
     slices = {
         name: slice_of(sinograms[name], stack.angle_rad, axis_px=find_axis(proj, stack.angle_rad))
         for name, proj in stacks.items()
@@ -192,6 +196,16 @@ def _before_after(stack: Stack, found: Shifts, perfect: Images | None) -> Sectio
         before, after = (psnr(slices[best[0]], slices[name]) for name in (BEFORE, AFTER))
         words += f" Likeness of the slice to the last one (PSNR): {before:.1f} dB before, {after:.1f} dB after."
     return Section(heading="Before and after", words=words, drawings=picture_drawings(sinograms, slices)[::-1])
+
+
+def _band(shape: tuple[int, ...], tables: Sequence[Shifts]) -> slice:
+    """The rows from which the middle one is made, alike on both sides of the centre of rolls, and some for the axis."""
+    _, rows, cols = shape
+    dy = max(float(np.abs(table.dy_px[table.used]).max()) for table in tables)
+    roll_deg = max(float(np.abs(table.roll_deg[table.used]).max()) for table in tables)
+    half = math.ceil(dy + cols / 2 * math.sin(math.radians(roll_deg))) + SPARE_ROWS
+    cut = max(0, rows // 2 - half)
+    return slice(cut, rows - cut)
 
 
 def _placed_as(found: Shifts, truth: Shifts) -> Shifts:
