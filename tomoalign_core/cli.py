@@ -245,8 +245,7 @@ def align(
     from tomoalign_core.files.stacks import read_stack
     from tomoalign_core.learn.train import choose_device
 
-    if kind not in ("auto", "attenuation", "counts"):
-        raise InputError(f"--kind {kind}: choose auto, attenuation or counts")
+    _check_kind(kind)
     for path in (shifts, out):
         if path is not None and not path.resolve().parent.is_dir():
             raise InputError(f"{path}: the folder {path.resolve().parent} does not exist; make it first")
@@ -310,6 +309,7 @@ def report(
     from tomoalign_core.report import aligned_report, run_report
     from tomoalign_core.show.report import write_report
 
+    _check_kind(kind)
     if not out.resolve().parent.is_dir():
         raise InputError(f"{out}: the folder {out.resolve().parent} does not exist; make it first")
     run = find_run(what)
@@ -334,6 +334,11 @@ def demo(
     from tomoalign_core.demo import run_demo
 
     run_demo(out, epochs=epochs, say=typer.echo)
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in ("auto", "attenuation", "counts"):
+        raise InputError(f"--kind {kind}: choose auto, attenuation or counts")
 
 
 def _override(settings: Any, part: str | None, **values: Any) -> Any:

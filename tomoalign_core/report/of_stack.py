@@ -114,13 +114,15 @@ def stack_report(
     Raises
     ------
     InputError
-        If a table of shifts has another number of views than the stack.
+        If a table of shifts has another number of views than the stack, or uses none.
     """
     for one in alignments:
         if len(one.shifts) != len(stack.proj):
             raise InputError(
                 f"{one.name}: {len(one.shifts)} views, but {stack.source} has {len(stack.proj)}; give its own shifts"
             )
+        if not one.shifts.used.any():
+            raise InputError(f"{one.name}: uses no view of {stack.source}; set used to 1 where a view is good")
     first, name = alignments[0], Path(stack.source).name
     return Report(
         title=f"Alignment of {name}",
