@@ -28,8 +28,10 @@ from tomoalign_core.show import figures
 
 through_router("pages/simulate.py")
 
-MOST_PIXELS = 20_000_000  # of a stack: 80 MB; a visitor holds about six of them in the server's memory
-SLOW_PIXELS = 3_000_000
+MOST_PIXELS = 20_000_000  # of a stack: 80 MB; the server holds about six of them for what is on the screen
+SLOW_PIXELS = 6_000_000
+SECONDS_PER_PIXEL = 1.2e-7  # of a change, on one core
+BYTES_PER_PIXEL = 24
 MOVEMENT_PX = 330
 # under a laptop's width the form goes above the pictures, in two columns, and the pictures two to a line
 NARROW = """<style>
@@ -185,7 +187,9 @@ def size_of(config: SimulationConfig) -> int:
 st.html(NARROW)
 load_plotly()
 with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-    st.title("Simulate", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="center", width="content"):
+        st.title("Simulate", anchor=False)
+        busy = st.container(width=220)  # a spinner beside the title moves nothing below
     buttons = st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center")
 with st.container(horizontal=True, vertical_alignment="center"):
     name = pick_sample()
@@ -203,10 +207,14 @@ try:
         with changed:
             back_to_sample(name)
     if pixels > SLOW_PIXELS:
-        words += f" {pixels / 1e6:.0f} million pixels: a change takes seconds, and {24 * pixels / 1e6:.0f} MB."
+        words += (
+            f" {pixels / 1e6:.0f} million pixels: about {SECONDS_PER_PIXEL * pixels:.1f} s a change, "
+            f"and {BYTES_PER_PIXEL * pixels / 1e6:.0f} MB of the server's memory."
+        )
     about.caption(words)
-    with window:
+    with busy:
         scan = preview(config.to_json(indent=None))
+    with window:
         bound(scan)
         pictures(scan)
     with buttons:

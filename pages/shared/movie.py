@@ -144,8 +144,10 @@ function player(root) {
     const images = await Promise.all(data.sheets.map(async (sheet, k) => {
       if (!fresh[k]) return self.images[k];
       const image = new Image();
-      image.src = 'data:image/png;base64,' + sheet;
-      await image.decode();
+      await new Promise((loaded, failed) => {
+        image.onload = loaded; image.onerror = failed;
+        image.src = 'data:image/png;base64,' + sheet;
+      });
       return image;
     }));
     if (self.wanted !== data) return;  // a newer one has come while this was decoded

@@ -39,16 +39,24 @@ def opened(size: tuple[int, int, int], preset: str) -> AppTest:
 
 def changes(at: AppTest) -> dict[str, Callable[[int], object]]:
     """What is moved, each to a place where it has not been: turn number to the widget's new value."""
-    rows = at.slider(key="row").value
+    row = at.slider(key="row").value
+    sliders: dict[str, tuple[str, Callable[[int], float]]] = {
+        "jitter dx": ("dx", lambda i: 1.0 + 0.1 * i),
+        "roll": ("roll", lambda i: 1.0 + 0.1 * i),
+        "drift": ("drift", lambda i: 0.5 + 0.5 * i),
+        "noise": ("gaussian", lambda i: 4.0 + 0.5 * i),
+        "background": ("background", lambda i: 5.0 * (i + 1)),
+        "angular range": ("range", lambda i: 140.0 + 5 * i),
+        "detector row": ("row", lambda i: row - 10 - i),
+    }
+    shown = {slider.key for slider in at.slider}  # a sample without noise has no slider for it
+
+    def moves(key: str, value: Callable[[int], float]) -> Callable[[int], object]:
+        return lambda i: at.slider(key=key).set_value(value(i))
+
     return {
-        "jitter dx": lambda i: at.slider(key="dx").set_value(1.0 + 0.1 * i),
-        "roll": lambda i: at.slider(key="roll").set_value(1.0 + 0.1 * i),
-        "drift": lambda i: at.slider(key="drift").set_value(0.5 + 0.5 * i),
-        "noise": lambda i: at.slider(key="gaussian").set_value(4.0 + 0.5 * i),
-        "background": lambda i: at.slider(key="background").set_value(5.0 * (i + 1)),
-        "angular range": lambda i: at.slider(key="range").set_value(140.0 + 5 * i),
+        **{name: moves(key, value) for name, (key, value) in sliders.items() if key in shown},
         "object": lambda i: at.number_input(key="object").set_value(100 + i),
-        "detector row": lambda i: at.slider(key="row").set_value(rows - 10 - i),
         "nothing": lambda _: None,
     }
 

@@ -65,6 +65,14 @@ def test_beside_each_movement_all_its_views_are_counted_on_the_same_axis() -> No
         assert figure.layout[bars.yaxis.replace("y", "yaxis")].matches == line.yaxis
 
 
+def test_whole_pixels_are_counted_each_for_itself() -> None:
+    moves = np.array([-3.0, 0, 0, 0, 1, 1, 4, 4, 4, 4, 4, -1])
+    figure = figures.movement(Shifts.from_arrays(angle_rad=ANGLE, dx_px=moves, dy_px=np.zeros(12)))
+    bars = {float(y): int(x) for x, y in zip(figure.data[1].x, figure.data[1].y, strict=True) if x}
+    assert bars == {-3: 1, -1: 1, 0: 3, 1: 2, 4: 5}
+    assert list(figure.data[3].x) == [12]
+
+
 def test_a_bar_reaches_from_the_bound_to_knowing_nothing_and_to_the_edge_without_a_bound() -> None:
     reach = {"dx": figures.Reach(bound=0.05, nothing=4.0), "dy": figures.Reach(bound=0.0, nothing=1.0)}
     figure = figures.reaches(reach)

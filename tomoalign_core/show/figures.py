@@ -134,7 +134,10 @@ def movement(shifts: Shifts, *, dark: bool = False, height: int = 300) -> go.Fig
 
 def _histogram(values: NDArray[np.float64], part: str, axes: str) -> go.Bar:
     """How many views moved how far, lying on its side."""
-    counts, edges = np.histogram(values, bins=int(np.clip(np.sqrt(len(values)) * 1.5, 8, 30)))
+    bins: Any = int(np.clip(np.sqrt(len(values)) * 1.5, 8, 30))
+    if np.array_equal(values, np.round(values)):  # whole px: one bar each
+        bins = np.arange(values.min() - 0.5, values.max() + 1)
+    counts, edges = np.histogram(values, bins=bins)
     return go.Bar(
         x=counts,
         y=(edges[1:] + edges[:-1]) / 2,
@@ -165,7 +168,7 @@ def reaches(parts: Mapping[str, Reach], *, dark: bool = False, height: int = 128
     An aligner comes out somewhere along the bar: the farther left, the better.
     """
     known = [v for reach in parts.values() for v in (reach.bound, reach.nothing) if v > 0]
-    low, high = (min(known) / 2, max(known) * 2) if known else (0.01, 10.0)
+    low, high = (min(known) / 2, max(known) * 3) if known else (0.01, 10.0)
     data = []
     for number, (part, reach) in enumerate(parts.items()):
         begin, end = max(reach.bound, low), max(reach.nothing, low)
@@ -181,7 +184,7 @@ def reaches(parts: Mapping[str, Reach], *, dark: bool = False, height: int = 128
                 x=[at],
                 y=[name],
                 mode="markers" if number else "markers+text",  # the first bar says what the ends of all are
-                text=what,
+                text=what if value else f"no {what}",
                 textposition="top center",
                 textfont={"size": 11},
                 cliponaxis=False,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-MOST_PIXELS = 4_000_000  # of a sheet: some 2.5 MB where there is much noise
+MOST_PIXELS = 5_000_000  # of a sheet: some 3 MB where there is much noise
 
 
 @dataclass(frozen=True, kw_only=True)

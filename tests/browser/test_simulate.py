@@ -1,0 +1,55 @@
+"""In a real browser: the movie plays without the server, and a link shows the view that was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from browsing import IN_A_BROWSER, Dashboard, wait_for
+
+pytestmark = IN_A_BROWSER
+SMALL = "views=24&rows=32&cols=40&kind=Foam&dx=6"
+GREY = "() => [...document.querySelectorAll('.movie canvas')].map(c => c.toDataURL())"
+
+
+def told(page: Any) -> str:
+    """What the movie says of its view."""
+    return str(page.locator(".movie .told").inner_text())
+
+
+def shown(page: Any) -> int:
+    """How often the server has sent the movie."""
+    return int(page.locator(".movie[data-shown]").get_attribute("data-shown"))
+
+
+def test_the_movie_plays_by_itself_and_a_link_shows_its_view(
+    dashboard: Dashboard, open_page: Callable[..., Any]
+) -> None:
+    page = open_page(f"{dashboard.url}/simulate?{SMALL}&view=5")
+    page.locator(".movie[data-shown]").wait_for()
+    page.get_by_role("button", name="Align this scan").wait_for()  # the script has come to its end
+    wait_for(lambda: told(page).startswith("view 5 of 24"))
+
+    perfect, measured = page.evaluate(GREY)
+    assert perfect != measured
+    sent = shown(page)
+    page.get_by_role("button", name="Play").click()
+    wait_for(lambda: not told(page).startswith("view 5 "))
+    wait_for(lambda: page.evaluate(GREY)[0] != perfect)
+    page.get_by_role("button", name="Pause").click()
+    page.locator(".movie .view").press("ArrowRight")
+    assert shown(page) == sent  # the server was not asked
+
+    seen = told(page)
+    assert f"view={seen.split()[1]}" in page.url
+    page.goto(page.url)
+    page.locator(".movie[data-shown]").wait_for()
+    page.get_by_role("button", name="Align this scan").wait_for()
+    wait_for(lambda: told(page) == seen)
+
+    sent = shown(page)
+    page.get_by_role("slider", name="Rows, px").press("ArrowRight")
+    wait_for(lambda: shown(page) > sent)
+    wait_for(lambda: "rows=40" in page.url)
+    assert "view=" in page.url
+    assert page.locator('[data-testid="stException"]').count() == 0
