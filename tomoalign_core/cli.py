@@ -237,6 +237,9 @@ def align(
     data_path: Annotated[str | None, typer.Option(help="Data set of the projections inside an HDF5 file")] = None,
     angles_path: Annotated[str | None, typer.Option(help="Data set of the angles inside an HDF5 file, degrees")] = None,
     kind: Annotated[str, typer.Option(help="auto, attenuation or counts")] = "auto",
+    tilt_axis: Annotated[
+        str, typer.Option(help="vertical, or horizontal: along the detector's rows; views are then transposed")
+    ] = "vertical",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
     """Find the shifts of a scan and, with --out, undo them. A truth inside the file is used for the score only."""
@@ -246,10 +249,19 @@ def align(
     from tomoalign_core.learn.train import choose_device
 
     _check_kind(kind)
+    if tilt_axis not in ("vertical", "horizontal"):
+        raise InputError(f"--tilt-axis {tilt_axis}: choose vertical or horizontal")
     for path in (shifts, out):
         if path is not None and not path.resolve().parent.is_dir():
             raise InputError(f"{path}: the folder {path.resolve().parent} does not exist; make it first")
-    scan = read_stack(stack, angles_path=angles, data_path=data_path, angles_data_path=angles_path, kind=kind)  # type: ignore[arg-type]
+    scan = read_stack(
+        stack,
+        angles_path=angles,
+        data_path=data_path,
+        angles_data_path=angles_path,
+        kind=kind,  # type: ignore[arg-type]
+        tilt_axis=tilt_axis,  # type: ignore[arg-type]
+    )
     for note in scan.notes:
         typer.echo(f"note: {note}")
     began = time.perf_counter()
@@ -512,13 +524,11 @@ def _print_scores(run: Run) -> None:
 
 
 def _write_aligned(out: Path, scan: Stack, found: Shifts, model: str) -> None:
-    from tomoalign_core.align import undo_shifts
-    from tomoalign_core.files.stacks import write_aligned
+    from tomoalign_core.align.save import write_undone
     from tomoalign_core.progress import count_bar
 
     with count_bar("undoing the shifts", len(found)) as progress:
-        aligned, valid = undo_shifts(scan.proj, found, progress=progress)
-    write_aligned(out, proj=aligned, angle_rad=scan.angle_rad, shifts=found, mask=valid, model=model)
+        write_undone(out, scan.proj, found, made_by=model, progress=progress)
     typer.echo(f"{out}: aligned stack")
 
 

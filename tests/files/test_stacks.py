@@ -366,3 +366,36 @@ def test_text_for_pixels_and_fields_that_do_not_fit_are_refused(tmp_path: Path, 
     refused(tmp_path / "swapped.npz", "swapped?")
     np.savez(tmp_path / "other.npz", volume=proj)
     refused(tmp_path / "other.npz", "holds no array proj, data or raw; it holds volume")
+
+
+# ---------------------------------------------------------------- the tilt axis along the rows
+
+
+def test_a_horizontal_tilt_axis_is_stood_upright_with_fields_and_truth(
+    tmp_path: Path, proj: np.ndarray, shifts: Shifts
+) -> None:
+    counts, flats, darks = counts_of(proj)
+    lying = {"data": counts, "data_white": flats, "data_dark": darks}
+    path = data_exchange(
+        tmp_path / "e.h5", theta=np.rad2deg(ANGLE), **{name: a.swapaxes(1, 2) for name, a in lying.items()}
+    )
+    stack = read_stack(path, tilt_axis="horizontal")
+    np.testing.assert_allclose(stack.proj, proj, rtol=1e-4)
+    assert any("transposed" in note for note in stack.notes)
+    written = tmp_path / "t.h5"
+    write_stack(written, proj=proj.swapaxes(1, 2), angle_rad=ANGLE, truth=shifts)
+    truth = read_stack(written, tilt_axis="horizontal").truth
+    assert truth is not None
+    np.testing.assert_array_equal(truth.dx_px, shifts.dy_px)
+    np.testing.assert_array_equal(truth.dy_px, shifts.dx_px)
+    np.testing.assert_array_equal(truth.roll_deg, -shifts.roll_deg)
+
+
+def test_counts_that_pass_for_attenuation_are_pointed_out(tmp_path: Path) -> None:
+    u = np.arange(40) - 19.5
+    path_px = np.sqrt(np.clip(1 - (u / 14) ** 2, 0, None)) * np.ones((4, 20, 1))
+    theta = np.array([0.0, 40, 80, 120])
+    np.savez(tmp_path / "counts.npz", proj=1000 * np.exp(-path_px), angles_deg=theta)
+    np.savez(tmp_path / "attenuation.npz", proj=path_px, angles_deg=theta)
+    assert "if these are counts, say so" in read_stack(tmp_path / "counts.npz").notes[0]
+    assert read_stack(tmp_path / "attenuation.npz").notes == ("no flat field: taken as attenuation",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tomoalign_core.align.apply import move_views, undo_shifts
+from tomoalign_core.align.apply import Progress, move_views, undo_shifts
 from tomoalign_core.align.classical import METHODS as CLASSICAL
 from tomoalign_core.config import InputError
 from tomoalign_core.geometry import Shifts
@@ -19,7 +19,13 @@ MISSING_METHODS = {} if TOMOPY_JOINT in METHODS else {TOMOPY_JOINT: f"needs tomo
 
 
 def find_shifts(
-    proj: np.ndarray, angle_rad: np.ndarray, *, method: str = "network", model: str = "pretrained", device: str = "cpu"
+    proj: np.ndarray,
+    angle_rad: np.ndarray,
+    *,
+    method: str = "network",
+    model: str = "pretrained",
+    device: str = "cpu",
+    progress: Progress | None = None,
 ) -> Shifts:
     """Find the movement of each view of a stack (N, V, U) of attenuation.
 
@@ -27,6 +33,7 @@ def find_shifts(
     ----------
     method : "network", "center-of-mass", "profile-correlation", "phase-correlation", or "tomopy-joint" where tomopy is.
     model : for the network: "pretrained", a run's id or folder, or a .safetensors file.
+    progress : called with (done, of) as it goes: passes of the network, views of the others.
 
     Raises
     ------
@@ -37,11 +44,11 @@ def find_shifts(
         from tomoalign_core.align.predict import predict_shifts
         from tomoalign_core.learn.weights import load_weights
 
-        return predict_shifts(proj, angle_rad, load_weights(model, device))
+        return predict_shifts(proj, angle_rad, load_weights(model, device), progress)
     if method == TOMOPY_JOINT:
         tomopy_engine.require(f"the method {method}")
         return tomopy_engine.align_joint(proj, angle_rad)
     if method not in CLASSICAL:
         missing = "".join(f"; {name} {why}" for name, why in MISSING_METHODS.items())
         raise InputError(f"no method is called {method!r}; choose one of {', '.join(METHODS)}{missing}")
-    return CLASSICAL[method](proj, angle_rad)
+    return CLASSICAL[method](proj, angle_rad, progress)

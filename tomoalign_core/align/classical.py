@@ -16,6 +16,7 @@ from skimage.registration import phase_cross_correlation
 from tomoalign_core.geometry import Float, Shifts, centred_axis
 
 Stack = NDArray[np.floating]
+Progress = Callable[[int, int], None]
 
 SMOOTHING_PX = 2.0  # Gaussian blur under which an object stands out of the noise
 SUPPORT_SIGMAS = 4.0  # a pixel is the object where the blurred view exceeds this many times its noise
@@ -24,7 +25,7 @@ PROFILE_ROUNDS = 12
 PROFILE_STEP_PX = 2.0  # largest step of one Gauss-Newton round: profiles are locally linear only
 
 
-def center_of_mass(proj: Stack, angle_rad: ArrayLike) -> Shifts:
+def center_of_mass(proj: Stack, angle_rad: ArrayLike, progress: Progress | None = None) -> Shifts:
     """Follow the centroid of each view, which for a rigid object runs along ``a + b cos + c sin`` in u, constant in v.
 
     The background (median of the outer columns) is taken out, and the sum runs over the object only: where the view,
@@ -53,10 +54,12 @@ def center_of_mass(proj: Stack, angle_rad: ArrayLike) -> Shifts:
         seen[i] = mass > 0
         if seen[i]:
             dx[i], dy[i] = inside.sum(0) @ u / mass, inside.sum(1) @ v / mass
+        if progress is not None:
+            progress(i + 1, n)
     return _gauge_free(angle_rad, dx, dy, seen)
 
 
-def profile_correlation(proj: Stack, angle_rad: ArrayLike) -> Shifts:
+def profile_correlation(proj: Stack, angle_rad: ArrayLike, progress: Progress | None = None) -> Shifts:
     """Match each view's vertical profile (sum over u) with the mean profile, for dy; dx is from the centre of mass.
 
     What a detector row sees of a rigid object does not change with the angle, so all profiles are one, moved by dy.
@@ -75,11 +78,11 @@ def profile_correlation(proj: Stack, angle_rad: ArrayLike) -> Shifts:
     dy = _whole_rows(profile, profile[len(profile) // 2])
     for _ in range(PROFILE_ROUNDS):
         dy = dy + _profile_step(profile, dy)
-    across = center_of_mass(_common_rows(proj, dy), angle_rad)
+    across = center_of_mass(_common_rows(proj, dy), angle_rad, progress)
     return _gauge_free(angle_rad, across.dx_px, dy, across.used)
 
 
-def phase_correlation(proj: Stack, angle_rad: ArrayLike) -> Shifts:
+def phase_correlation(proj: Stack, angle_rad: ArrayLike, progress: Progress | None = None) -> Shifts:
     """Register each view on the one before by cross correlation to 0.01 px, and add the steps up.
 
     skimage's ``phase_cross_correlation``, without its default normalisation: whitening gives every frequency of the
@@ -99,11 +102,13 @@ def phase_correlation(proj: Stack, angle_rad: ArrayLike) -> Shifts:
         back, _, _ = phase_cross_correlation(before, view, upsample_factor=UPSAMPLING, normalization=None)
         steps[i] = -back  # skimage gives the (row, column) move that brings the view back onto the one before
         before = view
+        if progress is not None:
+            progress(i + 1, len(proj))
     moved = steps.cumsum(0)
     return _gauge_free(angle_rad, moved[:, 1], moved[:, 0], np.ones(len(proj), bool))
 
 
-METHODS: dict[str, Callable[[Stack, ArrayLike], Shifts]] = {
+METHODS: dict[str, Callable[[Stack, ArrayLike, Progress | None], Shifts]] = {
     "center-of-mass": center_of_mass,
     "profile-correlation": profile_correlation,
     "phase-correlation": phase_correlation,

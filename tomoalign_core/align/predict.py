@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 
 import numpy as np
 import torch
 
+from tomoalign_core.align.apply import Progress
 from tomoalign_core.config import InputError
 from tomoalign_core.geometry import Shifts
 from tomoalign_core.learn.weights import TrainedModel
@@ -16,10 +20,13 @@ LARGEST_WORK = 16e9  # views squared times pixels, to which reprojection of each
 
 
 @torch.no_grad()
-def predict_shifts(proj: np.ndarray, angle_rad: np.ndarray, model: TrainedModel) -> Shifts:
+def predict_shifts(
+    proj: np.ndarray, angle_rad: np.ndarray, model: TrainedModel, progress: Progress | None = None
+) -> Shifts:
     """Predict the movement of each view of a stack (N, V, U), gauge-free, with a standard deviation in px.
 
     Stacks wider or taller than 400 px, or of very many views, are binned for it, and the shifts scaled back.
+    ``progress`` is called with (passes done, passes) by networks that look more than once.
 
     Raises
     ------
@@ -34,7 +41,8 @@ def predict_shifts(proj: np.ndarray, angle_rad: np.ndarray, model: TrainedModel)
     if factor > 1:
         stack = torch.nn.functional.avg_pool2d(stack[:, None], factor)[:, 0]
     angle = torch.from_numpy(np.asarray(angle_rad, np.float32)).to(device)
-    estimate = model.network(stack[None], angle[None])[-1]
+    with _counted(model, progress):
+        estimate = model.network(stack[None], angle[None])[-1]
     shift = estimate.shift[0].double().cpu().numpy() * factor
     sigma = np.full_like(shift, np.nan)
     if estimate.log_b is not None:  # σ of a Laplace distribution of scale b
@@ -48,6 +56,20 @@ def predict_shifts(proj: np.ndarray, angle_rad: np.ndarray, model: TrainedModel)
         dx_sigma_px=sigma[:, 0],
         dy_sigma_px=sigma[:, 1],
     ).gauge_free()
+
+
+@contextmanager
+def _counted(model: TrainedModel, progress: Progress | None) -> Iterator[None]:
+    """Tell the passes of a centroid network, each of which ends in its head."""
+    if progress is None or model.config.name != "centroid":
+        yield
+        return
+    number, of = count(1), model.config.passes
+    hook = model.network.get_submodule("head").register_forward_hook(lambda *_: progress(next(number), of))
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _binning(n_views: int, n_rows: int, n_cols: int) -> int:

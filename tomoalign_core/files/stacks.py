@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from tomoalign_core.files.readers import RawStack, angles_from_text, read_raw
 from tomoalign_core.geometry import Float, Shifts
 
 Kind = Literal["auto", "attenuation", "counts"]
+TiltAxis = Literal["vertical", "horizontal"]
 Views = NDArray[Any] | Iterable[NDArray[Any]]
 
 MIN_VIEWS, MIN_PIXELS = 3, 8  # a sinusoid has three unknowns; the smallest detector a scan can be set to
@@ -54,6 +55,7 @@ def read_stack(
     data_path: str | None = None,
     angles_data_path: str | None = None,
     kind: Kind = "auto",
+    tilt_axis: TiltAxis = "vertical",
 ) -> Stack:
     """Read a stack of projections and make it attenuation.
 
@@ -69,6 +71,9 @@ def read_stack(
     kind : 'auto', 'attenuation' or 'counts'
         'auto': counts where there is a flat field, else attenuation. 'counts' without a flat field takes the 99th
         percentile of each view as its open beam.
+    tilt_axis : 'vertical' or 'horizontal'
+        Where the sample turns about an axis along the detector's rows, as in many electron microscopes, the views are
+        transposed, so that it is vertical here as everywhere.
 
     Raises
     ------
@@ -79,6 +84,8 @@ def read_stack(
     raw = read_raw(path, data_path, angles_data_path)
     if angles_path is not None:
         raw.angle_deg = angles_from_text(Path(angles_path))
+    if tilt_axis == "horizontal":
+        _transpose(raw)
     angle_rad = _radians(raw.angle_deg, path)
     notes = raw.notes + _make_attenuation(raw, angle_rad, kind, path)
     if np.ptp(angle_rad) < np.deg2rad(6.3):
@@ -135,6 +142,26 @@ def check_stack(proj: NDArray[Any], angle_rad: NDArray[Any], where: str) -> None
         raise InputError(f"{where}: {names} {level}; leave out what shows nothing, with its angle (views count from 0)")
 
 
+def _transpose(raw: RawStack) -> None:
+    """Rows become columns, in views and fields; what moved to the right moved down, and a roll turns back."""
+    if raw.data.ndim == 3:  # what is not is refused later
+        raw.data = np.ascontiguousarray(raw.data.swapaxes(1, 2))
+    raw.flat, raw.dark = (None if field is None else field.swapaxes(-1, -2) for field in (raw.flat, raw.dark))
+    raw.notes += (
+        "the tilt axis lay along the rows: the views are transposed, and dx and dy are those of the new frame",
+    )
+    if raw.truth is not None:
+        t = raw.truth
+        raw.truth = replace(
+            t,
+            dx_px=t.dy_px,
+            dy_px=t.dx_px,
+            roll_deg=-t.roll_deg,
+            dx_sigma_px=t.dy_sigma_px,
+            dy_sigma_px=t.dx_sigma_px,
+        )
+
+
 def _radians(angle_deg: Any, path: Path) -> Float:
     if angle_deg is None:
         raise InputError(
@@ -155,10 +182,20 @@ def _make_attenuation(raw: RawStack, angle_rad: Float, kind: Kind, path: Path) -
     if kind == "attenuation" or (kind == "auto" and raw.flat is None):
         if raw.flat is not None:
             return ("taken as attenuation, as asked: the flat field was not used",)
-        return () if raw.says_attenuation or kind == "attenuation" else ("no flat field: taken as attenuation",)
+        return () if raw.says_attenuation or kind == "attenuation" else (_guess(raw.data),)
     notes = counts_to_attenuation(raw.data, raw.flat, raw.dark, str(path))
     check_stack(raw.data, angle_rad, f"{path} as attenuation")
     return notes
+
+
+def _guess(proj: NDArray[np.float32]) -> str:
+    """Say that pixels without a flat field were taken as attenuation, and whether they look like it."""
+    guess = "no flat field: taken as attenuation"
+    cols = proj.shape[2]
+    outside = np.median(np.concatenate([proj[..., : max(1, cols // 20)], proj[..., -max(1, cols // 20) :]], axis=2))
+    if outside - np.median(proj[..., cols // 3 : -(cols // 3)]) > proj.std() / 2:
+        guess += ", though it is brighter at the sides than in the middle: if these are counts, say so"
+    return guess
 
 
 # ---------------------------------------------------------------- writing

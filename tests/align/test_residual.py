@@ -1,0 +1,182 @@
+"""The held-out residual ranks tables of shifts as the truth would, and does not ask where the object sits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from scipy.stats import spearmanr
+
+from tomoalign_core.align.residual import best_axis, binned, binning, foretell, held_out_residual
+from tomoalign_core.config import MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
+from tomoalign_core.geometry import Shifts, gauge_functions
+from tomoalign_core.learn.models.reprojection import reproject
+from tomoalign_core.simulate import SimulatedScan, simulate
+from tomoalign_core.simulate.phantoms import Ellipsoids
+from tomoalign_core.simulate.project import project_ellipsoids
+
+STAGE = MisalignConfig(dx_sigma_px=2, dy_sigma_px=1, roll_sigma_deg=0.5)
+SCANS = {
+    "blobs, 5 % noise": SimulationConfig(
+        scan=ScanConfig(n_views=50, n_rows=48, n_cols=64),
+        misalign=STAGE,
+        noise=NoiseConfig(gaussian=0.05, background=0.2, gain=0.1),
+        seed=3,
+    ),
+    "pillar, 3 % noise": SimulationConfig(
+        scan=ScanConfig(n_views=50, n_rows=48, n_cols=64),
+        phantom=PhantomConfig(kind="pillar", height=(1.2, 1.8)),
+        misalign=STAGE,
+        noise=NoiseConfig(gaussian=0.03),
+        seed=3,
+    ),
+    "foam over 360 degrees, 5 % noise": SimulationConfig(
+        scan=ScanConfig(n_views=50, n_rows=48, n_cols=64, range_deg=360),
+        phantom=PhantomConfig(kind="foam", parts=(20, 40), part_size=(0.08, 0.25)),
+        misalign=STAGE,
+        noise=NoiseConfig(gaussian=0.05),
+        seed=3,
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=list(SCANS))
+def scan(request: pytest.FixtureRequest) -> SimulatedScan:
+    return simulate(SCANS[request.param])
+
+
+@pytest.fixture(scope="module")
+def blobs() -> SimulatedScan:
+    return simulate(SCANS["blobs, 5 % noise"])
+
+
+def overall(scan: SimulatedScan, table: Shifts) -> float:
+    return held_out_residual(scan.proj.numpy(), scan.angle_rad, table).overall
+
+
+def perturbed(truth: Shifts, sigma_px: float, seed: int) -> Shifts:
+    dx, dy = np.random.default_rng(seed).normal(0, sigma_px, (2, len(truth)))
+    return replace(truth, dx_px=truth.dx_px + dx, dy_px=truth.dy_px + dy)
+
+
+def test_residual_ranks_tables_as_their_true_errors_do(scan: SimulatedScan) -> None:
+    sigmas = [0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 0.15, 0.3, 0.6, 1.2]
+    residuals = [overall(scan, perturbed(scan.shifts, sigma, seed)) for seed, sigma in enumerate(sigmas)]
+    assert spearmanr(sigmas, residuals).statistic > 0.95
+    assert np.argmin(residuals) == 0
+
+
+@pytest.mark.parametrize("axis", ["dx", "dy"])
+def test_residual_does_not_ask_where_the_object_and_the_axis_sit(blobs: SimulatedScan, axis: str) -> None:
+    here = overall(blobs, blobs.shifts)
+    move = gauge_functions(blobs.angle_rad, axis=axis) @ ([1.4, 3.0, -2.5] if axis == "dx" else [2.5])
+    column = f"{axis}_px"
+    elsewhere = replace(blobs.shifts, **{column: getattr(blobs.shifts, column) + move})
+    assert overall(blobs, elsewhere) == pytest.approx(here, rel=1e-3)
+
+
+def moved_blobs(blobs: SimulatedScan, dx_px: np.ndarray, dy_px: np.ndarray) -> tuple[np.ndarray, Shifts]:
+    """The same object moved otherwise, exactly, under the same noise."""
+    assert isinstance(blobs.phantom, Ellipsoids)
+    table = Shifts.from_arrays(angle_rad=blobs.angle_rad, dx_px=dx_px, dy_px=dy_px)
+    proj = project_ellipsoids(blobs.phantom, blobs.angle_rad, n_rows=48, n_cols=64, shifts=table)
+    noise = torch.randn(proj.shape, generator=torch.Generator().manual_seed(0))
+    return (proj + 0.05 * proj.max() * noise).numpy(), table
+
+
+def test_smoothing_by_half_pixels_wins_nothing(blobs: SimulatedScan) -> None:
+    """Views that lie on whole pixels are not resampled; those half a pixel off are, and lose of their noise."""
+    half = np.where(np.arange(50) % 2, 0.5, -0.5)
+    still, steady = moved_blobs(blobs, np.zeros(50), np.zeros(50))
+    wobbling, wobble = moved_blobs(blobs, half, half[::-1])
+    whole, halves = (
+        held_out_residual(proj, blobs.angle_rad, table).overall for proj, table in ((still, steady), (wobbling, wobble))
+    )
+    assert halves == pytest.approx(whole, rel=0.01)
+
+
+def test_a_view_moved_off_stands_out_and_is_suspected(blobs: SimulatedScan) -> None:
+    dx = blobs.shifts.dx_px.copy()
+    dx[20] += 3
+    found = held_out_residual(blobs.proj.numpy(), blobs.angle_rad, replace(blobs.shifts, dx_px=dx))
+    assert found.per_view.argmax() == 20
+    assert 20 in found.suspects()
+    assert held_out_residual(blobs.proj.numpy(), blobs.angle_rad, blobs.shifts).suspects().size == 0
+    back = found.view(20, ddx_px=-3)
+    assert back.residual < found.view(20).residual / 1.5
+    assert found.view(20).residual == pytest.approx(found.per_view[20])
+
+
+def test_nothing_of_a_view_reaches_its_own_prediction() -> None:
+    rng = np.random.default_rng(0)
+    stack, angle = rng.random((20, 6, 24), np.float32), np.deg2rad(9.0 * np.arange(20))
+    other = stack.copy()
+    other[7] += 1
+    np.testing.assert_array_equal(foretell(stack, angle)[7], foretell(other, angle)[7])
+
+
+def test_a_view_left_out_foretells_nothing_and_counts_for_nothing(blobs: SimulatedScan) -> None:
+    proj, used = blobs.proj.numpy().copy(), np.ones(50, bool)
+    used[[4, 31]] = False
+    table = replace(blobs.shifts, used=used)
+    here = held_out_residual(proj, blobs.angle_rad, table)
+    proj[4] = np.random.default_rng(1).random(proj[4].shape)
+    there = held_out_residual(proj, blobs.angle_rad, table)
+    assert there.overall == pytest.approx(here.overall, rel=1e-6)
+    assert there.per_view[4] > 0.7 > here.per_view[4]  # it is foretold all the same, well or badly
+
+
+def test_noise_alone_is_not_foretold() -> None:
+    proj = np.random.default_rng(2).standard_normal((30, 32, 40)).astype(np.float32)
+    angle = np.deg2rad(6.0 * np.arange(30))
+    zero = Shifts.from_arrays(angle_rad=angle, dx_px=np.zeros(30), dy_px=np.zeros(30))
+    assert held_out_residual(proj, angle, zero).overall == pytest.approx(1, abs=0.05)
+
+
+def test_gain_and_offset_of_a_view_do_not_matter_to_its_own_residual(blobs: SimulatedScan) -> None:
+    proj = blobs.proj.numpy().copy()
+    here = held_out_residual(proj, blobs.angle_rad, blobs.shifts).per_view[12]
+    proj[12] = 3 * proj[12] + 5
+    assert held_out_residual(proj, blobs.angle_rad, blobs.shifts).per_view[12] == pytest.approx(here, rel=0.02)
+
+
+@pytest.mark.parametrize("uneven", [False, True])
+def test_prediction_is_the_one_of_the_network_where_both_are_defined(uneven: bool) -> None:
+    """The closed form worked out with torch and without a matrix: another program for the same formula."""
+    rng = np.random.default_rng(3)
+    stack = ndimage.gaussian_filter(rng.random((24, 5, 30)).astype(np.float32), (0, 1, 1))
+    angle = np.sort(rng.uniform(0, np.pi, 24)) if uneven else np.deg2rad(7.5 * np.arange(24))
+    theirs = reproject(torch.from_numpy(stack), torch.from_numpy(angle).float()).numpy()
+    np.testing.assert_allclose(foretell(stack, angle), theirs, atol=1e-4 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("off_px", [-2.3, 0.0, 1.6])
+def test_axis_is_found_within_a_tenth_of_a_pixel(blobs: SimulatedScan, off_px: float) -> None:
+    proj, _ = moved_blobs(blobs, np.full(50, off_px), np.zeros(50))
+    smooth = ndimage.gaussian_filter(proj, (0, 1.5, 1.5))
+    assert best_axis(smooth, blobs.angle_rad, np.ones(50, bool)) == pytest.approx(31.5 + off_px, abs=0.1)
+
+
+def test_binning_keeps_the_centre_and_large_stacks_are_judged_in_small() -> None:
+    image = np.zeros((1, 22, 26), np.float32)
+    image[0, 10:12, 12:14] = 1  # about the centre
+    small = binned(image, 4)
+    assert small.shape == (1, 5, 6)
+    v, u = ndimage.center_of_mass(small[0])
+    assert (v, u) == pytest.approx((2, 2.5))
+    assert binning(91, 135, 160) == 1 < binning(720, 1024, 1024)
+
+
+def test_progress_counts_views_and_lengths_must_agree(blobs: SimulatedScan) -> None:
+    seen: list[tuple[int, int]] = []
+    held_out_residual(
+        blobs.proj.numpy(), blobs.angle_rad, blobs.shifts, progress=lambda done, of: seen.append((done, of))
+    )
+    assert seen[-1] == (50, 50)
+    with pytest.raises(ValueError, match="49 views but 50"):
+        held_out_residual(blobs.proj.numpy()[1:], blobs.angle_rad[1:], blobs.shifts)
+    with pytest.raises(ValueError, match="1 views are used"):
+        held_out_residual(blobs.proj.numpy(), blobs.angle_rad, replace(blobs.shifts, used=np.arange(50) == 3))

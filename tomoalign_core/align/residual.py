@@ -1,0 +1,286 @@
+"""How well each view is foretold by all the others: the judge of an alignment whose truth is not known.
+
+Every view is predicted by filtered backprojection of the *other* views, as a table of shifts corrects them, and
+reprojection; the prediction is moved to where the table says the view lies, and compared with the view as measured.
+Views wrongly placed blur the reconstruction and miss their predictions.
+
+The comparison is fair. It is made on the measured pixels, the same for every table: the middle of the detector.
+All views are blurred once, before anything else, so that a table of half pixels does not win by smoothing the noise
+(a Gaussian blur passes through backprojection and reprojection unchanged). The gauge is taken out first, and the
+rotation axis is found anew, as the column where the views foretell each other best. Few views do not give the
+right scale, hence a gain and an offset are fitted to each prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import ceil, sqrt
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage, optimize, sparse
+
+from tomoalign_core.align.apply import move_views, undo_shifts
+from tomoalign_core.geometry import Float, Shifts
+from tomoalign_core.metrics import rms
+from tomoalign_core.simulate.project import ramp_filter
+from tomoalign_core.simulate.slices import find_axis
+
+Images = NDArray[np.float32]
+Progress = Callable[[int, int], None]
+
+LARGEST_WORK = 4e8  # views squared times pixels: beyond, views are binned; about 2 s on one core
+BLUR_PX = 1.5  # lifts the object out of the noise: sharper, the noise of the view itself is most of the residual
+INSET_ROWS, INSET_COLUMNS = 0.1, 0.05  # what is not compared on each side: there, other views may have seen nothing
+AXIS_BANDS = 8  # rows are averaged in bands to find the axis
+AXIS_REACH = 0.06  # of the width, on both sides of the first guess
+SUSPICIOUS = 5.0  # robust standard deviations above its neighbours
+NEIGHBOURS = 11
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ViewCheck:
+    """One view as measured and as the others foretell it, in place and scale, and the residual of this view."""
+
+    measured: Images
+    foretold: Images
+    residual: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Residual:
+    """The held-out residual of a stack under a table of shifts.
+
+    Attributes
+    ----------
+    per_view : (N,), root mean square of view minus prediction, as a fraction of the view's own about its mean:
+        0 is a view foretold exactly, 1 one of which nothing is.
+    overall : root mean square over the used views.
+    axis_px : the rotation axis of the stack, corrected by the gauge-free table: column of the detector.
+    factor : pixels were binned by this.
+    measured, foretold : (N, V', U'), blurred and binned: the views, and what the others say of them, where a perfect
+        stage would have put it.
+    table : the shifts, without their gauge, in binned pixels.
+    """
+
+    per_view: Float
+    overall: float
+    axis_px: float
+    factor: int
+    measured: Images
+    foretold: Images
+    table: Shifts
+
+    def view(self, number: int, *, ddx_px: float = 0.0, ddy_px: float = 0.0, droll_deg: float = 0.0) -> ViewCheck:
+        """Look at one view, as it is or moved further by hand: what the others say of it does not depend on it."""
+        place = _row(self.table, number)
+        place = replace(
+            place,
+            dx_px=place.dx_px + ddx_px / self.factor,
+            dy_px=place.dy_px + ddy_px / self.factor,
+            roll_deg=place.roll_deg + droll_deg,
+        )
+        measured = self.measured[number]
+        moved = move_views(self.foretold[number : number + 1], place)[0]
+        gain, offset, residual = _match(measured, moved)
+        return ViewCheck(measured=measured, foretold=gain * moved + offset, residual=residual)
+
+    def suspects(self) -> NDArray[np.intp]:
+        """The views, among those used, that are foretold far worse than the views around them."""
+        used = np.flatnonzero(self.table.used)
+        values = self.per_view[used]
+        above = values - ndimage.median_filter(values, NEIGHBOURS, mode="nearest")
+        spread = 1.4826 * np.median(np.abs(above))
+        found: NDArray[np.intp] = used[above > np.maximum(SUSPICIOUS * spread, 0.1 * values)]
+        return found
+
+
+def held_out_residual(
+    proj: NDArray[np.floating], angle_rad: ArrayLike, shifts: Shifts, *, progress: Progress | None = None
+) -> Residual:
+    """Judge a table of shifts by how well each view is foretold by the others.
+
+    Parameters
+    ----------
+    proj : array, shape (N, V, U)
+        Attenuation, as measured.
+    angle_rad : array, shape (N,)
+    shifts : Shifts
+        What the stage did, up to its gauge. Views not ``used`` are foretold, but foretell nothing.
+    progress : callable, optional
+        Called with (views foretold, views in all).
+
+    Raises
+    ------
+    ValueError
+        If there are not as many views as shifts, or fewer than two are used.
+    """
+    angle = np.asarray(angle_rad, float)
+    if len(proj) != len(shifts):
+        raise ValueError(f"{len(proj)} views but {len(shifts)} shifts")
+    if shifts.used.sum() < 2:
+        raise ValueError(f"{shifts.used.sum()} views are used; none could be foretold by others")
+    factor = binning(*proj.shape)
+    measured = _prepared(proj, factor)
+    table = _without_gauge(shifts, factor)
+    aligned, _ = undo_shifts(measured, replace(table, used=np.ones(len(table), bool)))
+    axis = best_axis(aligned, angle, shifts.used)
+    foretold = foretell(aligned, angle, used=shifts.used, axis_px=axis, progress=progress)
+    moved = move_views(foretold, table)
+    per_view = np.array([_match(view, said)[2] for view, said in zip(measured, moved, strict=True)])
+    return Residual(
+        per_view=per_view,
+        overall=rms(per_view[shifts.used]),
+        axis_px=_full_size(axis, proj.shape[2], factor),
+        factor=factor,
+        measured=measured,
+        foretold=foretold,
+        table=table,
+    )
+
+
+def foretell(
+    aligned: Images,
+    angle_rad: Float,
+    *,
+    used: NDArray[np.bool_] | None = None,
+    axis_px: float | None = None,
+    views: NDArray[np.intp] | None = None,
+    progress: Progress | None = None,
+) -> Images:
+    """Predict views of an aligned stack (N, V, U) from all used views but themselves: (N, V, U), or those of ``views``.
+
+    No volume is made. A filtered view q of angle α, backprojected and then projected at β, is q summed over a stretch
+    of its own axis: along the ray at column u it is read at ``u cos + t sin`` (of α - β, from the axis), for t within
+    the circle of reconstruction. With Q the running sum of q and h half the chord, that is
+    ``[Q(u cos + h |sin|) - Q(u cos - h |sin|)] / |sin|``: four numbers a source view, the same for all rows, and so
+    one sparse matrix a view.
+    """
+    n, rows, cols = aligned.shape
+    axis = (cols - 1) / 2 if axis_px is None else axis_px
+    source = np.arange(n) if used is None else np.flatnonzero(used)
+    weight = _spacing(angle_rad[source])[:, None, None].astype(np.float32)
+    filtered = ramp_filter(torch.from_numpy(aligned[source])).numpy() * weight
+    running = np.zeros((len(source), cols + 1, rows), np.float32)
+    running[:, 1:] = filtered.transpose(0, 2, 1)
+    running = running.cumsum(axis=1).reshape(-1, rows)  # at the edges of the pixels
+
+    u = np.arange(cols) - axis
+    radius = max(axis, cols - 1 - axis) + 0.5
+    half = np.sqrt(np.clip(radius**2 - u**2, 0.25, None))
+    wanted = np.arange(n) if views is None else views
+    result = np.empty((len(wanted), rows, cols), np.float32)
+    for done, view in enumerate(wanted):
+        between = (angle_rad[source] - angle_rad[view])[:, None]
+        reach = np.abs(np.sin(between)).clip(1e-3)
+        middle = u * np.cos(between) + axis + 0.5
+        weights = (source != view)[:, None] / reach
+        matrix = _reading(np.stack([middle + half * reach, middle - half * reach]), np.stack([weights, -weights]))
+        result[done] = (matrix @ running).T
+        if progress is not None:
+            progress(done + 1, len(wanted))
+    return result
+
+
+def best_axis(aligned: Images, angle_rad: Float, used: NDArray[np.bool_]) -> float:
+    """The column of the rotation axis of an aligned stack (N, V, U) about which the views foretell each other best.
+
+    The search begins where the centre of mass says, and sees at most 32 views, in bands of rows.
+    """
+    _, rows, cols = aligned.shape
+    kept = np.flatnonzero(used)
+    edges = np.linspace(0, rows, min(AXIS_BANDS, rows) + 1).round().astype(int)
+    bands = np.stack([aligned[:, a:b].mean(axis=1) for a, b in pairwise(edges)], axis=1)
+    some = kept[:: ceil(len(kept) / 32)]
+
+    def badness(axis: float) -> float:
+        said = foretell(bands, angle_rad, used=used, axis_px=float(axis), views=some)
+        return rms([_match(view, one)[2] for view, one in zip(bands[some], said, strict=True)])
+
+    first = find_axis(aligned[kept], angle_rad[kept])
+    reach = max(2.0, AXIS_REACH * cols)
+    low, high = max(first - reach, 0.0), min(first + reach, cols - 1.0)
+    return float(optimize.minimize_scalar(badness, bounds=(low, high), method="bounded", options={"xatol": 0.03}).x)
+
+
+def binning(n_views: int, n_rows: int, n_cols: int) -> int:
+    """The whole factor by which a stack is binned before it is judged.
+
+    >>> binning(91, 135, 160), binning(180, 256, 366)
+    (1, 3)
+    """
+    return max(1, ceil(sqrt(n_views**2 * n_rows * n_cols / LARGEST_WORK)))
+
+
+def binned(proj: NDArray[np.floating], factor: int) -> Images:
+    """Means over ``factor`` × ``factor`` pixels of each view, about the same centre; what is left over is cut off."""
+    if factor == 1:
+        return np.ascontiguousarray(proj, np.float32)
+    n, rows, cols = proj.shape
+    v, u = rows // factor, cols // factor
+    top, left = (rows - v * factor) // 2, (cols - u * factor) // 2
+    middle = proj[:, top : top + v * factor, left : left + u * factor]
+    return middle.reshape(n, v, factor, u, factor).mean(axis=(2, 4), dtype=np.float32)
+
+
+def _prepared(proj: NDArray[np.floating], factor: int) -> Images:
+    blur = max(BLUR_PX / factor, BLUR_PX / 2)
+    return ndimage.gaussian_filter(binned(proj, factor), (0, blur, blur), mode="nearest")
+
+
+def _without_gauge(shifts: Shifts, factor: int) -> Shifts:
+    """In binned pixels; all but a common roll, which is real where the axis leans. Unknown movements are none."""
+    free = shifts.gauge_free()
+    dx, dy = np.nan_to_num(free.dx_px) / factor, np.nan_to_num(free.dy_px) / factor
+    return replace(free, dx_px=dx, dy_px=dy, roll_deg=np.nan_to_num(shifts.roll_deg))
+
+
+def _full_size(column: float, n_cols: int, factor: int) -> float:
+    """A column of binned views as a column of the detector."""
+    left = (n_cols - n_cols // factor * factor) // 2
+    return left + (column + 0.5) * factor - 0.5
+
+
+def _row(table: Shifts, number: int) -> Shifts:
+    return Shifts(**{name: value[number : number + 1] for name, value in vars(table).items()})
+
+
+def _match(view: Images, said: Images) -> tuple[float, float, float]:
+    """Gain and offset that bring a prediction nearest to a view, in its middle, and the residual that is left."""
+    rows, cols = (round(n * inset) for n, inset in zip(view.shape, (INSET_ROWS, INSET_COLUMNS), strict=True))
+    middle = (slice(rows, view.shape[0] - rows), slice(cols, view.shape[1] - cols))
+    a, b = view[middle].astype(float), said[middle].astype(float)
+    mean_a, mean_b = a.mean(), b.mean()
+    a, b = a - mean_a, b - mean_b
+    power = float((a * a).sum())
+    gain = max(0.0, float((a * b).sum()) / max(float((b * b).sum()), 1e-30))  # a negative of the view foretells nothing
+    left_over = float(((a - gain * b) ** 2).sum())
+    return gain, float(mean_a - gain * mean_b), sqrt(left_over / power) if power > 0 else 1.0
+
+
+def _reading(at: Float, weights: Float) -> sparse.csr_matrix:
+    """The matrix (U, K · (U + 1)) that reads K lists of U + 1 numbers at places (2, K, U), linearly, and sums them."""
+    _, k, cols = at.shape
+    at = at.clip(0, cols - 1e-3)
+    low = at.astype(np.int32)
+    part = at - low
+    index = low + (np.arange(k, dtype=np.int32) * (cols + 1))[:, None]
+    columns = np.stack([index, index + 1]).transpose(3, 0, 1, 2)
+    values = np.stack([(1 - part) * weights, part * weights]).transpose(3, 0, 1, 2)
+    begin = np.arange(cols + 1) * 4 * k
+    return sparse.csr_matrix(
+        (values.astype(np.float32).ravel(), columns.ravel(), begin), shape=(cols, k * (cols + 1)), copy=False
+    )
+
+
+def _spacing(angle_rad: Float) -> Float:
+    """The angle each view stands for, radians: half the gaps beside it modulo 180°, each at most 3 mean gaps."""
+    turn = np.mod(angle_rad, np.pi)
+    order = turn.argsort()
+    gaps = np.diff(np.append(turn[order], turn[order[0]] + np.pi)).clip(max=3 * np.pi / len(turn))
+    spacing = np.empty(len(turn))
+    spacing[order] = (gaps + np.roll(gaps, 1)) / 2
+    return spacing
