@@ -87,7 +87,7 @@ def test_what_cannot_be_is_said_in_a_line() -> None:
     with pytest.raises(InputError, match=r"a.csv: holds the shifts of 4 views, but the stack has 6"):
         check_same_scan(short, table(), "a.csv")
     turned = Shifts.from_arrays(angle_rad=angles(N, start_deg=3), dx_px=np.zeros(N), dy_px=np.zeros(N))
-    with pytest.raises(InputError, match="stands at .* degrees there"):
+    with pytest.raises(InputError, match="degrees there, at"):
         check_same_scan(turned, table(), "a.csv")
     full_turn_on = Shifts.from_arrays(angle_rad=angles(N) + 2 * np.pi, dx_px=np.zeros(N), dy_px=np.zeros(N))
     check_same_scan(full_turn_on, table(), "a.csv")

@@ -13,10 +13,9 @@ from scipy.stats import spearmanr
 from tomoalign_core.align.residual import best_axis, binned, binning, foretell, held_out_residual
 from tomoalign_core.config import MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
 from tomoalign_core.geometry import Shifts, gauge_functions
-from tomoalign_core.learn.models.reprojection import reproject
 from tomoalign_core.simulate import SimulatedScan, simulate
 from tomoalign_core.simulate.phantoms import Ellipsoids
-from tomoalign_core.simulate.project import project_ellipsoids
+from tomoalign_core.simulate.project import fbp, project_ellipsoids, project_volume
 
 STAGE = MisalignConfig(dx_sigma_px=2, dy_sigma_px=1, roll_sigma_deg=0.5)
 SCANS = {
@@ -143,14 +142,18 @@ def test_gain_and_offset_of_a_view_do_not_matter_to_its_own_residual(blobs: Simu
     assert held_out_residual(proj, blobs.angle_rad, blobs.shifts).per_view[12] == pytest.approx(here, rel=0.02)
 
 
-@pytest.mark.parametrize("uneven", [False, True])
-def test_prediction_is_the_one_of_the_network_where_both_are_defined(uneven: bool) -> None:
-    """The closed form worked out with torch and without a matrix: another program for the same formula."""
-    rng = np.random.default_rng(3)
-    stack = ndimage.gaussian_filter(rng.random((24, 5, 30)).astype(np.float32), (0, 1, 1))
-    angle = np.sort(rng.uniform(0, np.pi, 24)) if uneven else np.deg2rad(7.5 * np.arange(24))
-    theirs = reproject(torch.from_numpy(stack), torch.from_numpy(angle).float()).numpy()
-    np.testing.assert_allclose(foretell(stack, angle), theirs, atol=1e-4 * np.abs(theirs).max())
+@pytest.mark.parametrize("off_px", [-3, 0, 4])
+def test_prediction_is_the_reprojected_reconstruction_of_the_other_views(blobs: SimulatedScan, off_px: int) -> None:
+    """Against a volume that is really made of the others, about an axis off the middle, and really projected."""
+    proj, _ = moved_blobs(blobs, np.full(50, off_px), np.zeros(50))
+    smooth = ndimage.gaussian_filter(proj, (0, 1.5, 1.5))
+    said = foretell(smooth, blobs.angle_rad, axis_px=31.5 + off_px)[17]
+    others = np.arange(50) != 17
+    angle = torch.from_numpy(blobs.angle_rad)
+    volume = fbp(torch.from_numpy(smooth[others]), angle[others], n=96, axis_px=31.5 + off_px) * 49 / 50
+    expected = np.roll(project_volume(volume, angle[17:18], n_cols=64)[0].numpy(), off_px, axis=1)
+    middle = (slice(None), slice(10, -10))  # the axis of projection is the middle: the roll brings in another edge
+    assert np.linalg.norm((said - expected)[middle]) / np.linalg.norm(expected[middle]) < 0.06
 
 
 @pytest.mark.parametrize("off_px", [-2.3, 0.0, 1.6])

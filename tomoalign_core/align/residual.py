@@ -35,6 +35,7 @@ Progress = Callable[[int, int], None]
 LARGEST_WORK = 4e8  # views squared times pixels: beyond, views are binned; about 2 s on one core
 BLUR_PX = 1.5  # lifts the object out of the noise: sharper, the noise of the view itself is most of the residual
 INSET_ROWS, INSET_COLUMNS = 0.1, 0.05  # what is not compared on each side: there, other views may have seen nothing
+CIRCLE = 0.75  # radius of reconstruction by the width: the same about any axis, or the best axis lies too far inwards
 AXIS_BANDS = 8  # rows are averaged in bands to find the axis
 AXIS_REACH = 0.06  # of the width, on both sides of the first guess
 SUSPICIOUS = 5.0  # robust standard deviations above its neighbours
@@ -169,8 +170,7 @@ def foretell(
     running = running.cumsum(axis=1).reshape(-1, rows)  # at the edges of the pixels
 
     u = np.arange(cols) - axis
-    radius = max(axis, cols - 1 - axis) + 0.5
-    half = np.sqrt(np.clip(radius**2 - u**2, 0.25, None))
+    half = np.sqrt(np.clip((CIRCLE * cols) ** 2 - u**2, 0.25, None))
     wanted = np.arange(n) if views is None else views
     result = np.empty((len(wanted), rows, cols), np.float32)
     for done, view in enumerate(wanted):
