@@ -1,115 +1,105 @@
-"""Align: give a stack, choose methods, see before and after, take the result home."""
+"""Align: give a stack, choose methods, see before and after, mend by hand, take the result home."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import streamlit as st
 
-from pages.shared.align_results import Result, find, show
+from pages.shared.align_methods import pick_methods
+from pages.shared.align_results import show
+from pages.shared.align_work import Asked, Result, found_by, is_done, stack_of
 from pages.shared.router import through_router
-from pages.shared.runs_table import label
 from pages.shared.sources import Source, pick_source
-from pages.shared.words import NOT_TRAINED
+from pages.shared.telling import telling
 from tomoalign_core.config import InputError
-from tomoalign_core.learn.runs import list_runs, open_run
 
 through_router("pages/align.py")
 
-PRETRAINED = "pretrained"
-METHODS = {
-    "network": "Network",
-    "center-of-mass": "Centre of mass",
-    "profile-correlation": "Profile correlation",
-    "phase-correlation": "Phase correlation",
-}
+GO = "go"  # in the address: what it asks for was aligned; a sample then is again without a click
+WHAT_COMES = """
+**Press Align**, and here appear
+
+- :material/table_chart: the methods **side by side**: their error where the truth is known, else how well each view
+  is foretold by the others, the bound, the seconds;
+- :material/show_chart: the **shifts** over the angle with their confidence; views that stand out are ringed;
+- :material/compare: the **sinogram** and three **cuts** through the reconstruction, before and after;
+- :material/touch_app: **one view** against what the others say of it, to nudge or to leave out, with undo;
+- :material/download: the **table** (CSV, IMOD .xf, nabu) and the **aligned stack** (HDF5).
+"""
 
 
-def model_name(model: str) -> str:
-    """A model as people speak of it."""
-    return PRETRAINED if model == PRETRAINED else open_run(model).config.name
-
-
-def pick_model() -> str | None:
-    """The network to align with: the one in the box, or one of the runs."""
-    with st.spinner("Loading the networks' library …"):
-        from tomoalign_core.learn import weights
-
-    trained = {run.id: run for run in list_runs() if (run.path / "best.safetensors").exists()}
-    options = [*([PRETRAINED] if weights.PRETRAINED.exists() else []), *trained]
-    if not options:
-        st.info(NOT_TRAINED, icon=":material/model_training:")
-        return None
-    wanted = st.query_params.get("model")
-    return st.selectbox(
-        "Model",
-        options,
-        index=options.index(wanted) if wanted in options else 0,
-        format_func=lambda name: "pretrained, in the box" if name == PRETRAINED else label(trained[name]),
-        key="model",
-        help="Any training that has finished an epoch can align; its best epoch is taken.",
-    )
-
-
-def pick_methods() -> list[tuple[str, str, str]]:
-    """The methods to run: name on screen, method, model."""
-    chosen = st.pills(
-        "Methods", list(METHODS), selection_mode="multi", default=["network", "center-of-mass"], key="methods",
-        wrap=True, format_func=METHODS.get, help="Several are shown side by side on the same stack.",
-    )  # fmt: skip
-    model = pick_model() if "network" in chosen else None
-    return [
-        (
-            f"network, {model_name(model)}" if method == "network" else METHODS[method].lower(),
-            method,
-            model or PRETRAINED,
-        )
-        for method in chosen
-        if method != "network" or model
-    ]
-
-
-def align(source: Source, methods: list[tuple[str, str, str]], key: str) -> Result:
+def align(source: Source, asked: list[Asked]) -> Result:
     """Read the stack and run the methods, with words on what is going on."""
     with st.status(f"Reading {source.name} …") as doing:
-        stack = source.read()
-        result = Result(key=key, name=source.name, stack=stack, bound_px=source.bound_px)
-        for name, method, model in methods:
-            doing.update(label=f"{METHODS[method]} looks for the shifts of {len(stack.proj)} views …")
-            result.found[name] = find(stack, name, method=method, model=model)
+        stack = stack_of(source)
+        result = Result(key=source.key, name=source.name, stack=stack, bound_px=source.bound_px)
+        for number, one in enumerate(asked, 1):
+            words = f"Method {number} of {len(asked)}, {one.name}, looks at {len(stack.proj)} views"
+            doing.update(label=f"{words} …")
+            add(result, one, telling(lambda text, _: doing.update(label=text), words))
         doing.update(label="Aligned", state="complete")
     return result
 
 
+def recalled(source: Source, asked: list[Asked]) -> Result:
+    """What was worked out before."""
+    result = Result(key=source.key, name=source.name, stack=stack_of(source), bound_px=source.bound_px)
+    for one in asked:
+        add(result, one, None)
+    return result
+
+
+def add(result: Result, one: Asked, progress: Callable[[int, int], None] | None) -> None:
+    """Run a method, or recall it; one that cannot do this stack says why, and the others go on."""
+    try:
+        result.found[one.name] = found_by(one, result.stack, result.key, progress)
+    except InputError as error:
+        result.failed[one.name] = str(error)
+
+
 st.title("Align", anchor=False)
-form, window = st.columns([1, 2.6], gap="medium")
+form, window = st.columns([1, 3.3], gap="medium")
+source: Source | None = None
+asked: list[Asked] = []
 with form:
-    source = pick_source()
-    methods = pick_methods()
-    ready = source is not None and bool(methods)
+    try:
+        source = pick_source()
+        asked = pick_methods()
+    except InputError as error:
+        st.error(str(error), icon=":material/error:")
     go = st.button(
         "Align",
         type="primary",
         icon=":material/align_horizontal_center:",
-        disabled=not ready,
+        disabled=source is None or not asked,
         width="stretch",
         key="align",
     )
-    if not ready:
-        st.caption("Give a stack, and choose at least one method." if source is None else "Choose at least one method.")
+    if source is None:
+        st.caption("Give a stack, and choose at least one method.")
+    elif not asked:
+        st.caption("Choose at least one method.")
 with window:
-    key = repr((source and source.key, methods))
-    if go and source is not None:
-        st.session_state.pop("aligned", None)
-        try:
-            st.session_state["aligned"] = align(source, methods, key)
-        except InputError as error:
-            st.error(str(error), icon=":material/error:")
-    result: Result | None = st.session_state.get("aligned")
-    if result is not None:
-        if result.key != key:
+    if source is not None and asked:
+        key = repr((source.key, [one.key(source.key) for one in asked]))
+        last = st.session_state.get("aligned")
+        linked = last is None and st.query_params.get(GO) == "1"
+        result: Result | None = None
+        if is_done(source, asked):
+            result = recalled(source, asked) if go or GO in st.query_params else None
+        elif go or last == key or (linked and source.cheap):
+            try:
+                result = align(source, asked)
+            except InputError as error:
+                st.error(str(error), icon=":material/error:")
+        if result is not None:
+            st.query_params[GO] = "1"
+            st.session_state["aligned"] = key
+            show(result)
+        elif last not in (None, key):
             st.info("The settings have changed since; press Align to see what they give.", icon=":material/sync:")
-        show(result)
-    elif not go:
-        st.info(
-            "Press **Align**: the shifts of every view, and the sinogram and slice before and after, appear here.",
-            icon=":material/align_horizontal_center:",
-        )
+        elif not go:
+            st.markdown(WHAT_COMES)
+    else:
+        st.markdown(WHAT_COMES)

@@ -1,178 +1,247 @@
-"""What was found on the Align page: figures, scores and files."""
+"""What was found on the Align page: the methods side by side, figures, files."""
 
 from __future__ import annotations
 
+import json
 import tempfile
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import streamlit as st
 
-from pages.shared.looks import chart, is_dark
-from pages.shared.scans import bound_words
+from pages.shared.align_edits import do, edit_bar, edited, edits_of
+from pages.shared.align_methods import pick_table
+from pages.shared.align_pictures import before_after, three_cuts
+from pages.shared.align_table import RESIDUAL, rows_of, show_table, work_out
+from pages.shared.align_view import VIEW, one_view
+from pages.shared.align_work import Found, Result, residual_key, residuals
+from pages.shared.looks import CHART_CONFIG, is_dark
+from pages.shared.sources import size_words
+from pages.shared.telling import telling
 from pages.shared.words import GAUGE
-from tomoalign_core.files.shifts import to_csv
-from tomoalign_core.files.stacks import Stack, write_aligned
-from tomoalign_core.geometry import Shifts
-from tomoalign_core.show import figures
+from tomoalign_core.align.edits import Compose
+from tomoalign_core.config import InputError
+from tomoalign_core.files.shifts import to_csv, to_nabu, to_xf
+from tomoalign_core.geometry import remove_gauge
+from tomoalign_core.learn.jobs import read_only
+from tomoalign_core.show import alignment
 
-
-@dataclass(kw_only=True, eq=False)
-class Found:
-    """The shifts that one method found; the aligned stack is made when it is first looked at."""
-
-    name: str
-    made_by: str
-    shifts: Shifts
-    seconds: float
-    aligned: tuple[np.ndarray, np.ndarray] | None = None
-
-
-@dataclass(kw_only=True, eq=False)
-class Result:
-    """A stack, and what the methods found in it."""
-
-    key: str
-    name: str
-    stack: Stack
-    bound_px: tuple[float, float] | None
-    found: dict[str, Found] = field(default_factory=dict)
-
-
-def find(stack: Stack, name: str, *, method: str, model: str) -> Found:
-    """Run one method, on the GPU if there is one, and take its time."""
-    from tomoalign_core.align import find_shifts
-    from tomoalign_core.learn.train import choose_device
-
-    device = str(choose_device("auto"))
-    began = time.perf_counter()
-    shifts = find_shifts(stack.proj, stack.angle_rad, method=method, model=model, device=device)
-    made_by = f"network {model}" if method == "network" else method
-    return Found(name=name, made_by=made_by, shifts=shifts, seconds=time.perf_counter() - began)
+SHIFTS, BEFORE_AFTER, CUTS, ONE_VIEW, ADD, SAVE = TABS = (
+    "Shifts", "Before and after", "Three cuts", "One view", "Add a table", "Save",
+)  # fmt: skip
+LARGE_DOWNLOAD = 500e6  # bytes: beyond, a browser is the wrong way
 
 
 def show(result: Result) -> None:
     """Everything about a result."""
     n_views, n_rows, n_cols = result.stack.proj.shape
-    st.markdown(f"**{result.name}** · {n_views} views of {n_rows} × {n_cols} px")
+    first, last = np.rad2deg(result.stack.angle_rad[[0, -1]])
+    st.markdown(f"**{result.name}** · {n_views} views of {n_rows} × {n_cols} px · {first:.0f}° to {last:.0f}°")
     for note in result.stack.notes:
         st.caption(f":material/info: {note}")
-    _table(result)
-    names = list(result.found)
-    chosen = names[0]
-    if len(names) > 1:
-        chosen = st.segmented_control(
-            "Look at",
-            names,
-            default=names[0],
-            required=True,
-            key="look-at",
-            help="Whose shifts are drawn, undone and saved.",
-        )
-    found = result.found[chosen]
-    others = {name: other.shifts for name, other in result.found.items() if name != chosen}
-    figure = figures.shifts_over_angle({chosen: found.shifts} | others, result.stack.truth, dark=is_dark())
-    chart(figure, key="found-shifts", alt="Found dx and dy over the angle, with the truth where it is known")
-    if found.aligned is None:
-        found.aligned = _undo(result.stack, found.shifts)
-    _before_after(result.stack, found)
-    _downloads(result, found)
+    for name, fault in result.failed.items():
+        st.error(f"{name}: {fault}", icon=":material/error:")
+    if not result.found:
+        return
+    table, doing = st.empty(), st.empty()
+    show_table(result, table)
+    found = _look_at(result)
+    edit_bar(result, found)
+    now = edited(result, found)
+    draw: dict[str, Callable[[], None]] = {
+        SHIFTS: lambda: _shifts(result, found, now),
+        BEFORE_AFTER: lambda: before_after(result, now),
+        CUTS: lambda: three_cuts(result, now),
+        ONE_VIEW: lambda: one_view(result, found),
+        ADD: lambda: _add_table(result, found),
+        SAVE: lambda: _downloads(result, now),
+    }
+    for name, tab in zip(TABS, st.tabs(list(TABS), key="tab", bind="query-params", on_change="rerun"), strict=True):
+        if tab.open:
+            with tab:
+                draw[name]()
     st.caption(GAUGE)
+    work_out(result, table, doing)
 
 
-def _table(result: Result) -> None:
-    from tomoalign_core.metrics import score_shifts
-
-    rows = []
-    for found in result.found.values():
-        row = {
-            "method": found.name,
-            "time, s": round(found.seconds, 2),
-            "views left out": int((~found.shifts.used).sum()),
-        }
-        if result.stack.truth is not None:
-            score = score_shifts(found.shifts, result.stack.truth)
-            row |= {"error dx, px": score.dx_rmse_px, "error dy, px": score.dy_rmse_px}
-        rows.append(row)
-    number = {"format": "%.3f", "help": "Root mean square over the views against the truth, gauge removed."}
-    columns = {name: st.column_config.NumberColumn(**number) for name in ("error dx, px", "error dy, px")}
-    st.dataframe(rows, width="stretch", hide_index=True, column_config=columns)
-    if result.bound_px is not None:
-        st.caption(bound_words(result.bound_px))
-    if result.stack.truth is None:
-        st.caption("The truth of this stack is not known: judge by the sinogram and the slice below.")
-
-
-def _undo(stack: Stack, shifts: Shifts) -> tuple[np.ndarray, np.ndarray]:
-    from tomoalign_core.align import undo_shifts
-
-    bar = st.progress(0.0, "Undoing the shifts, each view once from the original …")
-    every = max(1, len(shifts) // 20)
-
-    def tell(done: int, of: int) -> None:
-        if done % every == 0:
-            bar.progress(done / of, f"Undoing the shifts: view {done} of {of}")
-
-    aligned = undo_shifts(stack.proj, shifts, progress=tell)
-    bar.empty()
-    return aligned
-
-
-def _before_after(stack: Stack, found: Found) -> None:
-    from tomoalign_core.simulate.slices import find_axis, sinogram_of, slice_of
-
-    assert found.aligned is not None
-    aligned, _ = found.aligned
-    _, n_rows, n_cols = stack.proj.shape
-    key = f"{stack.source}-{found.name}"
-    left, right = st.columns(2)
-    row = left.slider("Detector row, px", 0, n_rows - 1, n_rows // 2, key="align-row", help="The row shown below.")
-    axis = right.number_input(
-        "Rotation axis, column px", 0.0, float(n_cols), round(find_axis(aligned, stack.angle_rad), 1), 0.5,
-        format="%.1f", key=f"axis-{key}",
-        help="Found from the centre of mass of the aligned stack; change it if the slice shows double edges.",
+def _look_at(result: Result) -> Found:
+    names = list(result.found)
+    if len(names) == 1:
+        return result.found[names[0]]
+    if st.session_state.get("look-at") not in names:
+        st.session_state["look-at"] = names[0]
+    chosen = st.segmented_control(
+        "Look at", names, required=True, key="look-at", wrap=True, persist_state="session",
+        help="Whose shifts are drawn, mended, undone and saved.",
     )  # fmt: skip
-    lines = {"before": sinogram_of(stack.proj, row), "after": sinogram_of(aligned, row)}
-    slices = {name: slice_of(values, stack.angle_rad, axis_px=axis) for name, values in lines.items()}
-    for what, images, axes, height in (
-        ("Sinogram", lines, figures.SINOGRAM, 300),
-        ("Slice", slices, figures.SLICE, 420),
-    ):
-        titled = {f"{what} {name}": values for name, values in images.items()}
-        figure = figures.pictures(titled, axes, dark=is_dark(), height=height)
-        chart(figure, key=f"align-{what}", alt=f"{what} before and after the shifts were undone")
+    return result.found[chosen]
+
+
+# ---------------------------------------------------------------- shifts over the angle
+
+
+def _shifts(result: Result, found: Found, now: Found) -> None:
+    known = residuals().get(residual_key(result, now.shifts))
+    suspects = known.suspects().tolist() if known else []
+    others = {name: other.shifts for name, other in result.found.items() if name != found.name}
+    if now is not found:
+        others[f"{found.name}, as found"] = found.shifts
+    view = st.session_state.get(VIEW)
+    marked = {"suspects": suspects, "view": None if view is None else min(view, len(now.shifts) - 1), "dark": is_dark()}
+    _clickable(
+        alignment.shifts_by_view(now.name, now.shifts, others=others, truth=result.stack.truth, **marked),
+        key="found-shifts",
+        alt="Found shifts over the angle, with the truth where it is known",
+    )
+    series, title = _per_view(result, now, known)
+    if series:
+        figure = alignment.bars_by_view(series, now.shifts, title=title, **marked)
+        _clickable(figure, key="per-view", alt=f"{title} of each view")
+    stand_out = f" **{len(suspects)}** stand out: foretold far worse than their neighbours." if suspects else ""
+    st.caption(f"A click on a view opens it under **{ONE_VIEW}**.{stand_out}")
+
+
+def _per_view(result: Result, now: Found, known: Any) -> tuple[dict[str, np.ndarray], str]:
+    truth = result.stack.truth
+    kinds = ["Held-out residual", "Error against the truth"]
+    kind = kinds[0]
+    if truth is not None:
+        kind = st.segmented_control(
+            "Of each view", kinds, default=kinds[0], required=True, key="per-view-kind", persist_state="session",
+            help=f"{RESIDUAL} The error is without its gauge.",
+        )  # fmt: skip
+    if kind == kinds[1]:
+        error = {
+            part: np.abs(remove_gauge(getattr(now.shifts, f"{part}_px") - getattr(truth, f"{part}_px"), truth.angle_rad,
+                                      axis=part, used=now.shifts.used))
+            for part in ("dx", "dy")
+        }  # fmt: skip
+        return error, "error, px"
+    return ({"residual": known.per_view} if known else {}), "residual"
+
+
+def _clickable(figure: Any, *, key: str, alt: str) -> None:
+    """A chart whose points open their view."""
+
+    def opened() -> None:
+        points = st.session_state[key]["selection"]["points"]
+        numbers = [np.ravel(point["customdata"]) for point in points if "customdata" in point]
+        if numbers:
+            st.session_state[VIEW] = int(numbers[0][0])
+            st.session_state["tab"] = ONE_VIEW
+
+    st.plotly_chart(
+        figure, width="stretch", theme=None, config=CHART_CONFIG, key=key, alt=alt, on_select=opened,
+        selection_mode="points",
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------- another table, files
+
+
+def _add_table(result: Result, found: Found) -> None:
+    st.markdown(
+        "Adds the movements of another table to these, as where a stack was aligned coarsely before: the two become "
+        "one, so that the pixels are resampled once."
+    )
+    try:
+        table, name = pick_table("table-to-add", "Shift table to add (CSV)")
+        if table is None:
+            return
+        first = "the stage did these first"
+        order = st.segmented_control(
+            "Order", [first, "the stage did these last"], default=first, required=True, key="add-order",
+            help="Matters where there is roll: what acts last moves content that the first has turned.",
+        )  # fmt: skip
+        edit = Compose.of(table, name=name, acts="first" if order == first else "last")
+        edits_of(result, found).then(edit).apply(found.shifts)  # refused before it is done
+        st.button("Add", type="primary", icon=":material/add:", key="add", on_click=do, args=(result, found, edit))
+    except InputError as error:
+        st.error(str(error), icon=":material/error:")
 
 
 def _downloads(result: Result, found: Found) -> None:
+    st.markdown(f"Of **{found.name}**:")
     with st.container(horizontal=True):
+        for words, make, ending, note in (
+            ("Shifts (CSV)", to_csv, "shifts.csv", "Units and conventions are in its first lines."),
+            ("IMOD (.xf)", to_xf, "shifts.xf", "The correction, as transforms about the centre, one a view."),
+            ("nabu (text)", to_nabu, "shifts.txt", "For translation_movements_file: horizontal, vertical; no roll."),
+        ):  # fmt: skip
+            text = make(found.shifts)
+            st.download_button(
+                words, text, _file_name(result, ending), "text/plain", icon=":material/download:", on_click="ignore",
+                help=note,
+            )  # fmt: skip
         st.download_button(
-            "Shifts (CSV)", lambda: to_csv(found.shifts), _file_name(result, "shifts.csv"), "text/csv",
-            icon=":material/download:", on_click="ignore", help="Conventions and units are in its first lines.",
+            "Settings (JSON)", settings_json(result, found), _file_name(result, "alignment.json"),
+            "application/json", icon=":material/settings:", on_click="ignore",
+            help="What was aligned, by what, with which edits, and the scores.",
         )  # fmt: skip
-        st.download_button(
-            "Aligned stack (HDF5)", _aligned_file(result.stack, found), _file_name(result, "aligned.h5"),
-            icon=":material/download:", on_click="ignore",
-            help="Data Exchange layout, with the shifts and the method inside.",
-        )  # fmt: skip
+        size = result.stack.proj.size * 4.0
+        if size < LARGE_DOWNLOAD or read_only():
+            st.download_button(
+                f"Aligned stack (HDF5, {size_words(size)})", aligned_file(result, found),
+                _file_name(result, "aligned.h5"), icon=":material/download:", on_click="ignore",
+                help="Data Exchange layout, with the shifts and the method inside. All pixels, resampled once.",
+            )  # fmt: skip
+    if not read_only():
+        _on_server(result, found)
+
+
+def _on_server(result: Result, found: Found) -> None:
+    """Write the aligned stack where the server can, view by view."""
+    from tomoalign_core.align.save import save_on_server
+
+    with st.form("save-on-server", border=False):
+        path = st.text_input(
+            "Aligned stack on the server's disk", key="save-path", placeholder="/data/aligned.h5",
+            help="HDF5, written view by view; for stacks too large for the browser. No file is replaced.",
+        ).strip()  # fmt: skip
+        wanted = st.form_submit_button("Write", icon=":material/save:")
+    if not wanted:
+        return
+    try:
+        bar = st.progress(0.0, "Undoing the shifts …")
+        tell = telling(lambda text, share: bar.progress(share, text), "Views written")
+        save_on_server(path, result.stack.proj, found.shifts, made_by=found.made_by, progress=tell)
+        bar.empty()
+        st.success(f"Written: {path}", icon=":material/check_circle:")
+    except InputError as error:
+        st.error(str(error), icon=":material/error:")
+
+
+def settings_json(result: Result, found: Found) -> str:
+    """What was aligned, by what and how well."""
+    row = next((row for row in rows_of(result) if row["method"] == found.name), {})
+    told = {
+        "stack": result.name,
+        "shape": list(result.stack.proj.shape),
+        "notes": list(result.stack.notes),
+        "made_by": found.made_by,
+        "edits": [edit.model_dump(mode="json") for edit in found.edits.done],
+        "scores": {key: value for key, value in row.items() if key not in ("best", "method")},
+        "bound_px": result.bound_px,
+    }
+    return json.dumps(told, indent=2, ensure_ascii=False)
+
+
+def aligned_file(result: Result, found: Found) -> Callable[[], bytes]:
+    """The aligned stack, made when it is asked for."""
+
+    def write() -> bytes:
+        from tomoalign_core.align.save import write_undone
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "aligned.h5"
+            write_undone(path, result.stack.proj, found.shifts, made_by=found.made_by)
+            return path.read_bytes()
+
+    return write
 
 
 def _file_name(result: Result, ending: str) -> str:
     stem = "".join(c if c.isalnum() or c in "._-" else "_" for c in Path(result.name).stem)
     return f"{stem}-{ending}"
-
-
-def _aligned_file(stack: Stack, found: Found) -> Callable[[], bytes]:
-    def write() -> bytes:
-        assert found.aligned is not None
-        proj, mask = found.aligned
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "aligned.h5"
-            write_aligned(
-                path, proj=proj, angle_rad=stack.angle_rad, shifts=found.shifts, mask=mask, model=found.made_by
-            )
-            return path.read_bytes()
-
-    return write

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,36 +12,58 @@ from pathlib import Path
 import streamlit as st
 
 from pages.shared.scans import SAMPLES, preview
-from tomoalign_core.config import InputError
+from tomoalign_core.config import InputError, SimulationConfig
 from tomoalign_core.files.stacks import Stack, read_stack
+from tomoalign_core.learn.jobs import read_only
 
 SAMPLE, PATH, UPLOAD = "Sample", "Server file", "Upload"
 FROM_SIMULATE = "as set on the Simulate page"
 STACK_TYPES = ["h5", "hdf5", "hdf", "nxs", "npz", "npy", "tif", "tiff"]
 KINDS = {"auto": "guess", "attenuation": "attenuation (line integrals)", "counts": "counts"}
+TILT_AXES = {"vertical": "vertical, along the columns", "horizontal": "horizontal, along the rows"}
+SCAN = "scan"  # in the address: the settings of Simulate, so that a link brings them along
+MOST_PIXELS = 40_000_000  # of a simulated stack that comes with a link
+ONLY_SAMPLES = (
+    "TOMOALIGN_READONLY is set: this dashboard is shown, not worked with, and opens no files; choose a sample, or run "
+    "your own copy"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A stack that has been asked for: ``key`` changes when it does, ``read`` reads it, ``bound_px`` if it is known."""
+    """A stack that has been asked for: ``key`` changes when it does, ``read`` reads it, ``bound_px`` if it is known.
+
+    ``cheap``: it is there and aligned in a moment, so that a link may align it without a click.
+    """
 
     key: str
     name: str
     read: Callable[[], Stack]
     bound_px: tuple[float, float] | None = None
+    cheap: bool = False
 
 
 def pick_source() -> Source | None:
-    """The form; None as long as something is missing."""
+    """The form; None as long as something is missing. A dashboard that is only shown opens no files.
+
+    Raises
+    ------
+    InputError
+        If a link holds settings of a scan that cannot be read.
+    """
+    if read_only():
+        if st.query_params.pop("source", SAMPLE) != SAMPLE:
+            st.error(ONLY_SAMPLES, icon=":material/visibility:")
+        return _sample()
     kind = st.segmented_control(
-        "Stack", [SAMPLE, PATH, UPLOAD], default=SAMPLE, required=True, key="source", bind="query-params",
+        "Stack", [SAMPLE, PATH, UPLOAD], default=SAMPLE, required=True, key="source", bind="query-params", wrap=True,
         help="Files of any size are best read from the server's disk; uploads pass through the browser.",
     )  # fmt: skip
     return {SAMPLE: _sample, PATH: _path, UPLOAD: _upload}[kind]()
 
 
 def _sample() -> Source:
-    mine = st.session_state.get("simulation")
+    mine = _of_simulate()
     options = [*SAMPLES, *([FROM_SIMULATE] if mine else [])]
     name = st.selectbox(
         "Sample",
@@ -49,10 +72,37 @@ def _sample() -> Source:
         bind="query-params",
         help="Simulated, so that the truth is known. Set up your own on Simulate.",
     )
-    text = mine if name == FROM_SIMULATE else SAMPLES[name].to_json(indent=None)
-    scan = preview(text)
-    stack = Stack(proj=scan.proj, angle_rad=scan.shifts.angle_rad, source=name, truth=scan.shifts)
-    return Source(key=text, name=name, read=lambda: stack, bound_px=scan.bound_px)
+    if name == FROM_SIMULATE:
+        assert mine is not None
+        config = mine
+        st.query_params[SCAN] = config.model_dump_json(exclude_defaults=True)
+    else:
+        config = SAMPLES[name]
+        st.query_params.pop(SCAN, None)
+    text = config.to_json(indent=None)
+
+    def read() -> Stack:
+        scan = preview(text)
+        return Stack(proj=scan.proj, angle_rad=scan.shifts.angle_rad, source=name, truth=scan.shifts)
+
+    return Source(key=f"simulated {text}", name=name, read=read, bound_px=preview(text).bound_px, cheap=True)
+
+
+def _of_simulate() -> SimulationConfig | None:
+    """The settings of the Simulate page: of this visit, or those that a link brought."""
+    text = st.session_state.get("simulation")
+    if text is None and SCAN in st.query_params:
+        text = st.query_params[SCAN]
+    if text is None:
+        return None
+    config = SimulationConfig.from_json(text, where="the scan in the address")
+    sizes = (config.scan.n_views, config.scan.n_rows, config.scan.n_cols)
+    views, rows, cols = (max(size) if isinstance(size, tuple) else size for size in sizes)
+    if views * rows * cols > MOST_PIXELS:
+        raise InputError(f"the scan in the address: {views} views of {rows} × {cols} px are too many to simulate here")
+    if config.phantom.path is not None and read_only():
+        raise InputError(ONLY_SAMPLES)
+    return config
 
 
 def _path() -> Source | None:
@@ -69,16 +119,25 @@ def _path() -> Source | None:
         return None
     where = Path(path)
     stamp = where.stat() if where.exists() else None
-    return Source(
-        key=repr((path, angles, options, stamp and (stamp.st_size, stamp.st_mtime_ns))),
-        name=where.name,
-        read=lambda: read_stack(path, angles_path=angles or None, **options),
-    )
+    if stamp is not None and where.is_file():
+        st.caption(f"{size_words(stamp.st_size)} on the disk; the whole stack is read into the server's memory.")
+
+    def read() -> Stack:
+        if read_only():
+            raise InputError(ONLY_SAMPLES)
+        return read_stack(path, angles_path=angles or None, **options)
+
+    key = json.dumps((path, angles, options, stamp and (stamp.st_size, stamp.st_mtime_ns)))
+    return Source(key=key, name=where.name, read=read)
 
 
 def _upload() -> Source | None:
+    limit_mb = st.get_option("server.maxUploadSize")
     file = st.file_uploader(
-        "Stack", STACK_TYPES, key="upload", help="HDF5, NPZ, NPY or a TIFF stack. Kept only while it is read."
+        f"Stack, up to {limit_mb} MB",
+        STACK_TYPES,
+        key="upload",
+        help="HDF5, NPZ, NPY or a TIFF stack. Kept only while it is read. Larger ones: put them on the server's disk.",
     )
     angles = st.file_uploader(
         "Angle file, if the stack holds none", ["txt", "csv", "tlt", "rawtlt"], key="upload-angles",
@@ -89,6 +148,8 @@ def _upload() -> Source | None:
         return None
 
     def read() -> Stack:
+        if read_only():
+            raise InputError(ONLY_SAMPLES)
         with tempfile.TemporaryDirectory() as folder:
             saved = Path(folder) / Path(file.name).name
             saved.write_bytes(file.getbuffer())
@@ -100,22 +161,49 @@ def _upload() -> Source | None:
             except InputError as error:  # the visitor knows the name, not our folder
                 raise InputError(str(error).replace(f"{folder}/", "")) from None
 
-    digest = hashlib.sha256(file.getbuffer()).hexdigest()
-    return Source(key=repr((digest, angles and angles.file_id, options)), name=file.name, read=read)
+    digests = [hashlib.sha256(part.getbuffer()).hexdigest() for part in (file, angles) if part is not None]
+    return Source(key=json.dumps((digests, options)), name=file.name, read=read)
 
 
 def _inside() -> dict[str, str | None]:
-    """Where the arrays are inside the file, and what they are."""
+    """Where the arrays are inside the file, what they are, and how the axis lies."""
     with st.expander("Inside the file", icon=":material/data_object:"):
         data = st.text_input(
-            "Data set of the views", key="data-path", placeholder="/exchange/data",
+            "Data set of the views", key="data-path", bind="query-params", placeholder="/exchange/data",
             help="For HDF5 and NPZ of another layout: the name of the 3-D array, views first.",
         )  # fmt: skip
         angle = st.text_input(
-            "Data set of the angles", key="angles-data-path", placeholder="/exchange/theta", help="In degrees."
-        )
+            "Data set of the angles", key="angles-path", bind="query-params", placeholder="/exchange/theta",
+            help="In degrees.",
+        )  # fmt: skip
         kind = st.selectbox(
-            "Pixels are", list(KINDS), format_func=KINDS.get, key="kind-of-pixels",
+            "Pixels are", list(KINDS.values()), key="pixels", bind="query-params",
             help="Counts become attenuation: flat and dark field, −log. The guess: counts if there is a flat field.",
         )  # fmt: skip
-    return {"data_path": data.strip() or None, "angles_data_path": angle.strip() or None, "kind": kind}
+        axis = st.selectbox(
+            "The tilt axis is", list(TILT_AXES.values()), key="tilt-axis", bind="query-params",
+            help="The axis that the sample turns about, as it lies in the views. Electron tilt series often have it "
+            "along the rows: they are then transposed.",
+        )  # fmt: skip
+    return {
+        "data_path": data.strip() or None,
+        "angles_data_path": angle.strip() or None,
+        "kind": _name_of(kind, KINDS),
+        "tilt_axis": _name_of(axis, TILT_AXES),
+    }
+
+
+def _name_of(label: str, labels: dict[str, str]) -> str:
+    return next(name for name, words in labels.items() if words == label)
+
+
+def size_words(n_bytes: float) -> str:
+    """A size as people say it.
+
+    >>> size_words(900), size_words(1.6e6), size_words(4.25e9)
+    ('0.9 kB', '1.6 MB', '4.2 GB')
+    """
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if n_bytes >= size:
+            return f"{n_bytes / size:.1f} {unit}"
+    return f"{n_bytes / 1e3:.1f} kB"

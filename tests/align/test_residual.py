@@ -10,7 +10,8 @@ import torch
 from scipy import ndimage
 from scipy.stats import spearmanr
 
-from tomoalign_core.align.residual import best_axis, binned, binning, foretell, held_out_residual
+from tomoalign_core.align.binning import binned, binned_column, full_column
+from tomoalign_core.align.residual import best_axis, binning, foretell, held_out_residual
 from tomoalign_core.config import MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
 from tomoalign_core.geometry import Shifts, gauge_functions
 from tomoalign_core.simulate import SimulatedScan, simulate
@@ -70,11 +71,14 @@ def test_residual_ranks_tables_as_their_true_errors_do(scan: SimulatedScan) -> N
 
 @pytest.mark.parametrize("axis", ["dx", "dy"])
 def test_residual_does_not_ask_where_the_object_and_the_axis_sit(blobs: SimulatedScan, axis: str) -> None:
-    here = overall(blobs, blobs.shifts)
+    here = held_out_residual(blobs.proj.numpy(), blobs.angle_rad, blobs.shifts)
     move = gauge_functions(blobs.angle_rad, axis=axis) @ ([1.4, 3.0, -2.5] if axis == "dx" else [2.5])
     column = f"{axis}_px"
     elsewhere = replace(blobs.shifts, **{column: getattr(blobs.shifts, column) + move})
-    assert overall(blobs, elsewhere) == pytest.approx(here, rel=1e-3)
+    there = held_out_residual(blobs.proj.numpy(), blobs.angle_rad, elsewhere)
+    assert there.overall == pytest.approx(here.overall, rel=1e-3)
+    # a correction by 1.4 px more to the left takes the axis along
+    assert there.axis_px == pytest.approx(here.axis_px - (1.4 if axis == "dx" else 0), abs=0.02)
 
 
 def moved_blobs(blobs: SimulatedScan, dx_px: np.ndarray, dy_px: np.ndarray) -> tuple[np.ndarray, Shifts]:
@@ -170,6 +174,7 @@ def test_binning_keeps_the_centre_and_large_stacks_are_judged_in_small() -> None
     assert small.shape == (1, 5, 6)
     v, u = ndimage.center_of_mass(small[0])
     assert (v, u) == pytest.approx((2, 2.5))
+    assert full_column(u, 26, 4) == 12.5 and binned_column(12.5, 26, 4) == u
     assert binning(91, 135, 160) == 1 < binning(720, 1024, 1024)
 
 

@@ -1,15 +1,79 @@
-"""Align finds the shifts of a stack, scores them, and saves what it found."""
+"""Align: methods side by side, a view nudged and left out by hand, files that hold what is shown, links, read-only."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
-from kit import SCAN, show, well
+import pytest
+import streamlit as st
+from kit import SCAN, by_label, show, well, words
+from streamlit.testing.v1 import AppTest
 
-from tomoalign_core.config import SimulationConfig
-from tomoalign_core.files.shifts import read_csv
-from tomoalign_core.files.stacks import read_stack, write_stack
+from tomoalign_core.align import undo_shifts
+from tomoalign_core.align.residual import held_out_residual
+from tomoalign_core.config import MisalignConfig, NoiseConfig, SimulationConfig
+from tomoalign_core.files.shifts import read_csv, to_csv, to_nabu, to_xf, write_csv
+from tomoalign_core.files.stacks import write_stack
+from tomoalign_core.geometry import Shifts, compose
+from tomoalign_core.metrics import score_shifts
+from tomoalign_core.simulate import SimulatedScan, simulate
+
+CLASSICAL = "center-of-mass,profile-correlation"
+NOISY = SimulationConfig(
+    scan=SCAN, misalign=MisalignConfig(dx_sigma_px=1, dy_sigma_px=1), noise=NoiseConfig(gaussian=0.02), seed=1
+)
+
+
+@pytest.fixture(scope="module")
+def scan() -> SimulatedScan:
+    return simulate(NOISY)
+
+
+@pytest.fixture
+def stack(workspace: Path, scan: SimulatedScan) -> Path:
+    """A stack whose truth is not known."""
+    path = workspace / "scan.h5"
+    write_stack(path, proj=scan.proj.numpy(), angle_rad=scan.angle_rad)
+    return path
+
+
+@pytest.fixture
+def saved(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], bytes] | str]:
+    """What the download buttons of the last run would give."""
+    offered: dict[str, Callable[[], bytes] | str] = {}
+
+    def button(label: str, data: object, *args: object, **kwargs: object) -> None:
+        offered[label.split(",")[0]] = data  # type: ignore[assignment]
+
+    monkeypatch.setattr(st, "download_button", button)
+    return offered
+
+
+def aligned(path: Path, *, tab: str = "Shifts", methods: str = CLASSICAL, **query: str) -> AppTest:
+    at = show("align", source="Server file", path=str(path), methods=methods, tab=tab, **query)
+    return well(at.button(key="align").click().run())
+
+
+def table(at: AppTest) -> dict[str, list]:
+    return {name: list(column) for name, column in at.dataframe[0].value.items()}
+
+
+def open_tab(at: AppTest, name: str) -> AppTest:
+    """As a click on the tab does: it changes the address and the state."""
+    at.query_params["tab"] = at.session_state["tab"] = name
+    return well(at.run())
+
+
+def csv_now(saved: dict, tmp_path: Path) -> Shifts:
+    (tmp_path / "now.csv").write_text(saved["Shifts (CSV)"])
+    return read_csv(tmp_path / "now.csv")
+
+
+# ---------------------------------------------------------------- side by side
 
 
 def test_a_bad_path_is_one_line_and_not_an_exception_box() -> None:
@@ -18,36 +82,249 @@ def test_a_bad_path_is_one_line_and_not_an_exception_box() -> None:
     assert [e.value for e in well(at).error] == ["/nowhere/scan.h5: no such file or folder; give the path of a stack"]
 
 
-def test_align_finds_the_shifts_of_a_file_and_scores_them(workspace: Path) -> None:
-    from tomoalign_core.simulate import simulate
-
-    scan = simulate(SimulationConfig(scan=SCAN, seed=1))
+def test_where_the_truth_is_known_methods_stand_side_by_side_with_their_errors(
+    workspace: Path, scan: SimulatedScan
+) -> None:
     path = workspace / "scan.h5"
     write_stack(path, proj=scan.proj.numpy(), angle_rad=scan.angle_rad, truth=scan.shifts)
-    at = show("align", source="Server file", path=str(path))
-    at.pills(key="methods").set_value(["center-of-mass", "profile-correlation"]).run()
-    at.button(key="align").click().run()
-    table = well(at).dataframe[0].value
-    assert list(table["method"]) == ["centre of mass", "profile correlation"]
-    assert table["error dx, px"].between(0, 1).all()
-    files = [button.label for button in at.get("download_button")]
-    assert files == ["Shifts (CSV)", "Aligned stack (HDF5)"]
+    rows = table(aligned(path))
+    assert rows["method"] == ["centre of mass", "profile correlation"]
+    from tomoalign_core.align import find_shifts
+
+    for i, method in enumerate(CLASSICAL.split(",")):
+        score = score_shifts(find_shifts(scan.proj.numpy(), scan.angle_rad, method=method), scan.shifts)
+        assert rows["error dx, px"][i] == pytest.approx(score.dx_rmse_px)
+        assert rows["error dy, px"][i] == pytest.approx(score.dy_rmse_px)
+    best = np.argmin(np.hypot(rows["error dx, px"], rows["error dy, px"]))
+    assert rows["best"].index("★") == best
 
 
-def test_what_align_offers_to_save_is_what_it_found(tmp_path: Path) -> None:
-    from pages.shared.align_results import _aligned_file, find
-    from tomoalign_core.align import undo_shifts
-    from tomoalign_core.files.shifts import to_csv
+def test_where_it_is_not_known_the_residual_judges(stack: Path, scan: SimulatedScan) -> None:
+    at = aligned(stack)
+    rows = table(at)
+    assert "error dx, px" not in rows
+    assert "truth of this stack is not known" in words(at)
+    from tomoalign_core.align import find_shifts
+
+    expected = [
+        held_out_residual(
+            scan.proj.numpy(), scan.angle_rad, find_shifts(scan.proj.numpy(), scan.angle_rad, method=method)
+        ).overall
+        for method in CLASSICAL.split(",")
+    ]
+    assert rows["residual"] == pytest.approx(expected, rel=1e-4)
+    assert rows["best"].index("★") == int(np.argmin(expected))
+
+
+def test_the_network_runs_with_any_model_beside_the_others_and_shows_its_confidence(
+    stack: Path, trained: Path, workspace: Path
+) -> None:
+    from kit import in_state
+
+    run = in_state(trained, workspace, "finished")
+    rows = table(aligned(stack, methods="network,center-of-mass", model=f"pretrained,{run.id}"))
+    assert rows["method"] == ["network, pretrained", "network, tiny", "centre of mass"]
+    assert np.isfinite(rows["σ, px"][:2]).all() and not np.isfinite(rows["σ, px"][2])
+
+
+def test_a_method_that_cannot_do_a_stack_says_so_and_the_others_go_on(stack: Path, workspace: Path) -> None:
+    (workspace / "no.safetensors").write_bytes(b"not weights at all")
+    at = aligned(stack, methods="network,center-of-mass", model=str(workspace / "no.safetensors"))
+    assert table(at)["method"] == ["centre of mass"]
+    assert "not the weights of a TomoAlign network" in at.error[0].value
+
+
+@pytest.mark.parametrize("tab", ["Before and after", "Three cuts", "One view", "Add a table", "Save"])
+def test_every_tab_shows_itself(stack: Path, tab: str) -> None:
+    aligned(stack, tab=tab)
+
+
+# ---------------------------------------------------------------- by hand
+
+
+def test_a_nudge_changes_its_view_and_undo_gives_back_the_table_as_it_was(
+    stack: Path, saved: dict, tmp_path: Path
+) -> None:
+    at = aligned(stack, tab="Save")
+    text = saved["Shifts (CSV)"]
+    found = csv_now(saved, tmp_path)
+    open_tab(at, "One view")
+    before = at.metric[0].value
+    at.number_input(key="view").set_value(4).run()
+    at.button(key="nudge-dx+1").click().run()
+    at.button(key="nudge-dx+0.1").click().run()
+    at.button(key="nudge-roll-0.1").click().run()
+    assert at.metric[0].value != before and at.metric[0].delta
+    assert table(at)["method"] == ["centre of mass", "centre of mass + 3 edits", "profile correlation"]
+    open_tab(at, "Save")
+    nudged = csv_now(saved, tmp_path)
+    assert nudged.dx_px[4] - found.dx_px[4] == pytest.approx(1.1)
+    assert nudged.roll_deg[4] - found.roll_deg[4] == pytest.approx(-0.1)
+    np.testing.assert_array_equal(np.delete(nudged.dx_px, 4), np.delete(found.dx_px, 4))
+    for _ in range(3):
+        at.button(key="edit-Undo").click().run()
+    assert saved["Shifts (CSV)"] == text
+    assert table(at)["method"] == ["centre of mass", "profile correlation"]
+    for _ in range(3):
+        at.button(key="edit-Redo").click().run()
+    np.testing.assert_array_equal(csv_now(saved, tmp_path).dx_px, nudged.dx_px)
+    at.toggle(key="as-found").set_value(True).run()
+    assert saved["Shifts (CSV)"] == text
+
+
+def test_a_nudge_towards_the_place_of_a_view_that_was_thrown_off_lowers_its_residual(
+    workspace: Path, scan: SimulatedScan
+) -> None:
+    """The table is perfect but for one view, which is 1 px off to the right."""
+    dx = scan.shifts.dx_px.copy()
+    dx[6] += 1
+    off = Shifts.from_arrays(angle_rad=scan.angle_rad, dx_px=dx, dy_px=scan.shifts.dy_px)
+    from pages.shared.align_work import Asked, Result, find, nearest_residual, residual_of
+    from tomoalign_core.align.edits import Edits, Nudge
     from tomoalign_core.files.stacks import Stack
-    from tomoalign_core.simulate import simulate
 
-    scan = simulate(SimulationConfig(scan=SCAN, seed=1))
-    stack = Stack(proj=scan.proj.numpy(), angle_rad=scan.angle_rad, source="here")
-    found = find(stack, "centre of mass", method="center-of-mass", model="pretrained")
-    found.aligned = undo_shifts(stack.proj, found.shifts)
-    (tmp_path / "a.h5").write_bytes(_aligned_file(stack, found)())
-    (tmp_path / "a.csv").write_text(to_csv(found.shifts))
-    saved = read_stack(tmp_path / "a.h5")
-    assert np.array_equal(saved.proj, found.aligned[0])
-    assert "center-of-mass" in saved.notes[0]
-    assert np.allclose(read_csv(tmp_path / "a.csv").dx_px, found.shifts.dx_px, atol=1e-8)
+    whole = Stack(proj=scan.proj.numpy(), angle_rad=scan.angle_rad, source="here")
+    result = Result(key="here", name="here", stack=whole, bound_px=None)
+    found = find(whole, Asked(name="mine.csv", method="from-file", table=off))
+    result.found["mine.csv"] = found
+    residual_of(result, found.shifts)
+    known = nearest_residual(result, found, Edits().then(Nudge(view=6, ddx_px=-1)))
+    assert known is not None and known[1].done == ()
+    assert known[0].view(6, ddx_px=-1).residual < known[0].view(6).residual
+
+
+def test_a_view_left_out_is_marked_in_the_files_and_comes_back(stack: Path, saved: dict, tmp_path: Path) -> None:
+    at = aligned(stack, tab="One view", view="9")
+    at.button(key="use-view").click().run()
+    assert by_label(at.button, "Use it again")
+    assert table(at)["left out"][:2] == [0, 1]
+    open_tab(at, "Save")
+    assert np.flatnonzero(~csv_now(saved, tmp_path).used).tolist() == [9]
+    open_tab(at, "One view")
+    at.button(key="use-view").click().run()
+    open_tab(at, "Save")
+    assert csv_now(saved, tmp_path).used.all()
+
+
+def test_a_table_is_added_before_the_found_one(
+    stack: Path, saved: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = aligned(stack, tab="Save")
+    found = csv_now(saved, tmp_path)
+    rng = np.random.default_rng(0)
+    dx, dy, roll = rng.normal(0, 2, (3, len(found)))
+    coarse = Shifts.from_arrays(angle_rad=found.angle_rad, dx_px=dx, dy_px=dy, roll_deg=roll)
+    write_csv(tmp_path / "coarse.csv", coarse)
+    open_tab(at, "Add a table")
+    at.file_uploader(key="table-to-add").upload("coarse.csv", (tmp_path / "coarse.csv").read_bytes(), "text/csv")
+    well(at.run())
+    at.button(key="add").click().run()
+    open_tab(at, "Save")
+    both, expected = csv_now(saved, tmp_path), compose(coarse, found)
+    for name in ("dx_px", "dy_px", "roll_deg"):
+        np.testing.assert_allclose(getattr(both, name), getattr(expected, name), atol=1e-6)
+    at.button(key="edit-Reset").click().run()
+    assert csv_now(saved, tmp_path).dx_px.tolist() == found.dx_px.tolist()
+
+
+def test_edits_live_through_a_visit_to_another_page(stack: Path) -> None:
+    at = aligned(stack, tab="One view", view="2")
+    at.button(key="nudge-dy+1").click().run()
+    at.switch_page("pages/model.py").run()
+    at.switch_page("pages/align.py").run()
+    at.run()
+    assert "1 edit" in words(well(at))
+
+
+# ---------------------------------------------------------------- files
+
+
+def test_downloads_hold_the_edited_table(stack: Path, saved: dict, scan: SimulatedScan, tmp_path: Path) -> None:
+    at = aligned(stack, tab="One view", view="3")
+    at.button(key="nudge-dx+1").click().run()
+    at.button(key="use-view").click().run()
+    open_tab(at, "Save")
+    now = csv_now(saved, tmp_path)
+    assert to_csv(now) == saved["Shifts (CSV)"]
+    xf, nabu = (np.fromstring(saved[k], sep=" ") for k in ("IMOD (.xf)", "nabu (text)"))
+    np.testing.assert_allclose(xf, np.fromstring(to_xf(now), sep=" "), atol=1e-5)
+    np.testing.assert_allclose(nabu, np.fromstring(to_nabu(now), sep=" "), atol=1e-5)
+    (tmp_path / "a.h5").write_bytes(saved["Aligned stack (HDF5"]())
+    with h5py.File(tmp_path / "a.h5") as file:
+        np.testing.assert_allclose(file["exchange/data"][...], undo_shifts(scan.proj.numpy(), now)[0], atol=1e-6)
+        assert file["tomoalign"].attrs["model"] == "center-of-mass, 2 edits by hand"
+    told = json.loads(saved["Settings (JSON)"])
+    assert [edit["kind"] for edit in told["edits"]] == ["nudge", "use"]
+    assert told["scores"]["left out"] == 1
+
+
+def test_the_aligned_stack_is_written_on_the_server_but_over_nothing(stack: Path, workspace: Path) -> None:
+    at = aligned(stack, tab="Save")
+    target = workspace / "out.h5"
+    for said in ("success", "error"):
+        at.text_input(key="save-path").set_value(str(target))
+        by_label(at.button, "Write").click().run()
+        assert len(well(at).get(said)) == 1
+    assert h5py.is_hdf5(target)
+
+
+# ---------------------------------------------------------------- links, read-only
+
+
+def test_a_link_with_go_aligns_a_sample_without_a_click() -> None:
+    at = well(show("align", go="1", sample="blobs, 10 % noise", methods="center-of-mass"))
+    assert table(at)["method"] == ["centre of mass"]
+    assert at.query_params["go"] == "1"
+
+
+def test_a_link_with_go_to_a_file_waits_for_a_click_but_a_refresh_finds_what_was_done(stack: Path) -> None:
+    query = {"source": "Server file", "path": str(stack), "methods": "center-of-mass", "go": "1"}
+    at = well(show("align", **query))
+    assert len(at.dataframe) == 0
+    at.button(key="align").click().run()
+    assert table(well(show("align", **query)))["method"] == ["centre of mass"]
+
+
+def test_a_link_restores_source_methods_row_and_tab(stack: Path) -> None:
+    at = aligned(stack, tab="Before and after", methods="profile-correlation", row="7")
+    assert at.slider(key="row").value == 7
+    assert at.pills(key="methods").value == ["profile-correlation"]
+    assert at.text_input(key="path").value == str(stack)
+
+
+def test_settings_of_simulate_travel_in_the_link() -> None:
+    text = NOISY.model_dump_json(exclude_defaults=True)
+    at = well(show("align", go="1", sample="as set on the Simulate page", scan=text, methods="center-of-mass"))
+    assert "14 views of 24 × 28 px" in words(at)
+    assert "Cramér–Rao" in words(at)
+
+
+def test_read_only_hides_and_refuses_files(stack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOMOALIGN_READONLY", "1")
+    model = str(stack.with_suffix(".safetensors"))
+    at = well(show("align", source="Server file", path=str(stack), methods="network", model=model))
+    assert "opens no files" in words(at)
+    assert len(at.text_input) == 0 and not at.get("file_uploader")
+    assert at.multiselect(key="model-choice").value == ["pretrained"]
+    at.pills(key="methods").set_value(["center-of-mass"]).run()
+    at.button(key="align").click().run()
+    assert "blobs" in words(well(at))
+    open_tab(at, "Save")
+    assert len(at.text_input) == 0
+
+
+def test_a_file_asked_for_before_the_dashboard_became_read_only_is_not_read(
+    stack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = show("align", source="Server file", path=str(stack))
+    from pages.shared import sources
+
+    source = {}
+    real = sources._path
+    monkeypatch.setattr(sources, "_path", lambda: source.setdefault("source", real()))
+    well(at.run())
+    monkeypatch.setenv("TOMOALIGN_READONLY", "1")
+    from tomoalign_core.config import InputError
+
+    with pytest.raises(InputError, match="opens no files"):
+        source["source"].read()

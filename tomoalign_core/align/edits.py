@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import Field
 
 from tomoalign_core.config import InputError, Settings
-from tomoalign_core.geometry import Shifts, compose
+from tomoalign_core.geometry import Float, Shifts, compose
 
 ANGLE_TOLERANCE_DEG = 0.05  # tables are written with rounded angles
 COLUMNS = ("dx_px", "dy_px", "roll_deg")
@@ -91,7 +91,7 @@ class Compose(Settings):
         other = Shifts.from_arrays(
             angle_rad=angle, dx_px=self.dx_px, dy_px=self.dy_px, roll_deg=self.roll_deg, used=self.used
         )
-        check_same_scan(other, shifts, self.name)
+        check_same_scan(other, shifts.angle_rad, self.name)
         both = compose(other, shifts) if self.acts == "first" else compose(shifts, other)
         return replace(shifts, **{column: getattr(both, column) for column in (*COLUMNS, "used")})
 
@@ -121,6 +121,10 @@ class Edits(Settings):
         """Do again what was undone last."""
         return Edits(done=(*self.done, *self.undone[-1:]), undone=self.undone[:-1])
 
+    def reset(self) -> Edits:
+        """Take all back; each can be done again."""
+        return Edits(undone=(*self.undone, *reversed(self.done)))
+
     def apply(self, shifts: Shifts) -> Shifts:
         """The table with all operations done, in their order.
 
@@ -136,19 +140,19 @@ class Edits(Settings):
         return shifts
 
 
-def check_same_scan(table: Shifts, of: Shifts, name: str) -> None:
-    """Refuse a table that was made for another scan.
+def check_same_scan(table: Shifts, angle_rad: Float, name: str) -> None:
+    """Refuse a table that was made for another scan than that of these angles.
 
     Raises
     ------
     InputError
         If it has another number of views, or another angle somewhere.
     """
-    if len(table) != len(of):
+    if len(table) != len(angle_rad):
         raise InputError(
-            f"{name}: holds the shifts of {len(table)} views, but the stack has {len(of)}; give its own table"
+            f"{name}: holds the shifts of {len(table)} views, but the stack has {len(angle_rad)}; give its own table"
         )
-    here, there = np.rad2deg(of.angle_rad), np.rad2deg(table.angle_rad)
+    here, there = np.rad2deg(angle_rad), np.rad2deg(table.angle_rad)
     apart = np.abs((there - here + 180) % 360 - 180)
     worst = int(apart.argmax())
     if apart[worst] > ANGLE_TOLERANCE_DEG:

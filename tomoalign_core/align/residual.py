@@ -24,7 +24,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, optimize, sparse
 
 from tomoalign_core.align.apply import move_views, undo_shifts
-from tomoalign_core.geometry import Float, Shifts
+from tomoalign_core.align.binning import binned, binned_shifts, full_column
+from tomoalign_core.geometry import Float, Shifts, gauge_functions
 from tomoalign_core.metrics import rms
 from tomoalign_core.simulate.project import ramp_filter
 from tomoalign_core.simulate.slices import find_axis
@@ -60,7 +61,7 @@ class Residual:
     per_view : (N,), root mean square of view minus prediction, as a fraction of the view's own about its mean:
         0 is a view foretold exactly, 1 one of which nothing is.
     overall : root mean square over the used views.
-    axis_px : the rotation axis of the stack, corrected by the gauge-free table: column of the detector.
+    axis_px : the rotation axis of the stack once it is corrected by the table, gauge and all: column of the detector.
     factor : pixels were binned by this.
     measured, foretold : (N, V', U'), blurred and binned: the views, and what the others say of them, where a perfect
         stage would have put it.
@@ -131,11 +132,13 @@ def held_out_residual(
     axis = best_axis(aligned, angle, shifts.used)
     foretold = foretell(aligned, angle, used=shifts.used, axis_px=axis, progress=progress)
     moved = move_views(foretold, table)
+    gauge = (shifts.dx_px - shifts.gauge_free().dx_px)[shifts.used]
+    gauge_constant = float(np.linalg.lstsq(gauge_functions(angle[shifts.used], axis="dx"), gauge, rcond=1e-9)[0][0])
     per_view = np.array([_match(view, said)[2] for view, said in zip(measured, moved, strict=True)])
     return Residual(
         per_view=per_view,
         overall=rms(per_view[shifts.used]),
-        axis_px=_full_size(axis, proj.shape[2], factor),
+        axis_px=full_column(axis, proj.shape[2], factor) - gauge_constant,
         factor=factor,
         measured=measured,
         foretold=foretold,
@@ -215,17 +218,6 @@ def binning(n_views: int, n_rows: int, n_cols: int) -> int:
     return max(1, ceil(sqrt(n_views**2 * n_rows * n_cols / LARGEST_WORK)))
 
 
-def binned(proj: NDArray[np.floating], factor: int) -> Images:
-    """Means over ``factor`` × ``factor`` pixels of each view, about the same centre; what is left over is cut off."""
-    if factor == 1:
-        return np.ascontiguousarray(proj, np.float32)
-    n, rows, cols = proj.shape
-    v, u = rows // factor, cols // factor
-    top, left = (rows - v * factor) // 2, (cols - u * factor) // 2
-    middle = proj[:, top : top + v * factor, left : left + u * factor]
-    return middle.reshape(n, v, factor, u, factor).mean(axis=(2, 4), dtype=np.float32)
-
-
 def _prepared(proj: NDArray[np.floating], factor: int) -> Images:
     blur = max(BLUR_PX / factor, BLUR_PX / 2)
     return ndimage.gaussian_filter(binned(proj, factor), (0, blur, blur), mode="nearest")
@@ -233,15 +225,9 @@ def _prepared(proj: NDArray[np.floating], factor: int) -> Images:
 
 def _without_gauge(shifts: Shifts, factor: int) -> Shifts:
     """In binned pixels; all but a common roll, which is real where the axis leans. Unknown movements are none."""
-    free = shifts.gauge_free()
-    dx, dy = np.nan_to_num(free.dx_px) / factor, np.nan_to_num(free.dy_px) / factor
-    return replace(free, dx_px=dx, dy_px=dy, roll_deg=np.nan_to_num(shifts.roll_deg))
-
-
-def _full_size(column: float, n_cols: int, factor: int) -> float:
-    """A column of binned views as a column of the detector."""
-    left = (n_cols - n_cols // factor * factor) // 2
-    return left + (column + 0.5) * factor - 0.5
+    free = binned_shifts(shifts.gauge_free(), factor)
+    dx, dy, roll = (np.nan_to_num(values) for values in (free.dx_px, free.dy_px, shifts.roll_deg))
+    return replace(free, dx_px=dx, dy_px=dy, roll_deg=roll)
 
 
 def _row(table: Shifts, number: int) -> Shifts:

@@ -1,0 +1,73 @@
+"""Corrections by hand on the Align page: what was done to each method's table, undo and redo."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from pages.shared.align_work import Found, Result
+from tomoalign_core.align.edits import Compose, Edits, Nudge, Use
+
+STATE = "edits by stack and method"
+AS_FOUND = "as-found"
+
+
+def edits_of(result: Result, found: Found) -> Edits:
+    """What was done by hand to this table. It lives as long as the visit, on whatever page."""
+    return st.session_state.setdefault(STATE, {}).get(_key(result, found), Edits())
+
+
+def edited(result: Result, found: Found) -> Found:
+    """The table with what was done by hand; the one that was found where nothing was, or where that is asked for."""
+    edits = edits_of(result, found)
+    if not edits.done or st.session_state.get(AS_FOUND):
+        return found
+    return with_edits(found, edits)
+
+
+def with_edits(found: Found, edits: Edits) -> Found:
+    """The table after these edits, under a name that says so."""
+    count = f"{len(edits.done)} edit{'s'[: len(edits.done) != 1]}"
+    return replace(
+        found,
+        name=f"{found.name} + {count}",
+        made_by=f"{found.made_by}, {count} by hand",
+        shifts=edits.apply(found.shifts),
+        edits=edits,
+    )
+
+
+def do(result: Result, found: Found, edit: Nudge | Use | Compose) -> None:
+    """One more edit, for a button's ``on_click``."""
+    _set(result, found, edits_of(result, found).then(edit))
+    st.session_state[AS_FOUND] = False
+
+
+def edit_bar(result: Result, found: Found) -> None:
+    """Undo, redo, all back; whether the table is looked at with the edits or as it was found."""
+    edits = edits_of(result, found)
+    if not edits.done and not edits.undone:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="edit-bar"):
+        last = f"last: {edits.done[-1].words()}" if edits.done else "none in force"
+        st.markdown(f":material/edit: **{len(edits.done)} edit{'s'[: len(edits.done) != 1]}** by hand · {last}")
+        for words, icon, to, there, note in (
+            ("Undo", "undo", edits.undo(), edits.done, "Take the last edit back."),
+            ("Redo", "redo", edits.redo(), edits.undone, "Do again what was undone last."),
+            ("Reset", "restart_alt", edits.reset(), edits.done, "All edits back at once; Redo does them again."),
+        ):
+            st.button(
+                words, icon=f":material/{icon}:", disabled=not there, key=f"edit-{words}", on_click=_set,
+                args=(result, found, to), help=note,
+            )  # fmt: skip
+        if edits.done:
+            st.toggle("As found", key=AS_FOUND, help="Look at, and save, the table as it was before the edits.")
+
+
+def _set(result: Result, found: Found, edits: Edits) -> None:
+    st.session_state.setdefault(STATE, {})[_key(result, found)] = edits
+
+
+def _key(result: Result, found: Found) -> str:
+    return repr((result.key, found.name))

@@ -1,0 +1,149 @@
+"""Which methods are to align, and with which networks; kept in the address."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import streamlit as st
+
+from pages.shared.align_work import FILE, Asked
+from pages.shared.reading import config_of
+from pages.shared.runs_table import label
+from pages.shared.words import NOT_TRAINED
+from tomoalign_core.config import InputError
+from tomoalign_core.files.shifts import read_csv
+from tomoalign_core.geometry import Shifts
+from tomoalign_core.learn.jobs import read_only
+from tomoalign_core.learn.runs import Run, list_runs
+
+PRETRAINED = "pretrained"
+WEIGHTS = "best.safetensors"
+KEYS = {"methods": "methods", "model": "model-choice"}  # names in the address and of the widgets
+METHODS = {
+    "network": "Network",
+    "center-of-mass": "Centre of mass",
+    "profile-correlation": "Profile correlation",
+    "phase-correlation": "Phase correlation",
+}
+FROM_FILE = "From a file"
+
+
+def pick_methods() -> list[Asked]:
+    """The form: the methods to run, side by side.
+
+    Raises
+    ------
+    InputError
+        If the shift table that was given cannot be read.
+    """
+    labels = METHODS | ({} if read_only() else {FILE: FROM_FILE})
+    _from_address("methods", list(METHODS), list(labels))
+    chosen = st.pills(
+        "Methods", list(labels), selection_mode="multi", key="methods", wrap=True, format_func=labels.get,
+        persist_state="session",
+        help="All are shown side by side on the same stack. *From a file* takes a shift table (CSV) as it is.",
+    )  # fmt: skip
+    _to_address("methods", chosen, list(METHODS))
+    asked: list[Asked] = []
+    for method in chosen:
+        if method == "network":
+            asked += _networks()
+        elif method == FILE:
+            table, name = pick_table("table-to-judge", "Shift table (CSV)")
+            asked += [Asked(name=name, method=FILE, table=table)] if table is not None else []
+        else:
+            asked.append(Asked(name=METHODS[method].lower(), method=method))
+    return asked
+
+
+def pick_table(key: str, words: str) -> tuple[Shifts | None, str]:
+    """A shift table that is uploaded, and its name.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    file = st.file_uploader(words, ["csv"], key=key, help="As this page saves it, or any with angle_deg, dx_px, dy_px.")
+    if file is None:
+        return None, ""
+    with tempfile.TemporaryDirectory() as folder:
+        saved = Path(folder) / Path(file.name).name
+        saved.write_bytes(file.getbuffer())
+        try:
+            return read_csv(saved), file.name
+        except InputError as error:  # the visitor knows the name, not our folder
+            raise InputError(str(error).replace(f"{folder}/", "")) from None
+
+
+def _networks() -> list[Asked]:
+    """The networks to align with: the one in the box, runs, files of weights."""
+    with st.spinner("Loading the networks' library …"):
+        from tomoalign_core.learn import weights
+
+    trained = {run.id: run for run in list_runs() if (run.path / WEIGHTS).exists()}
+    known = [*([PRETRAINED] if weights.PRETRAINED.exists() else []), *trained]
+    files = not read_only()
+    if not known and not files:
+        st.info(NOT_TRAINED, icon=":material/model_training:")
+        return []
+    _from_address("model", known[:1], known, any_file=files)
+    chosen = st.multiselect(
+        "Models",
+        known,
+        key="model-choice",
+        format_func=lambda name: _title(name, trained),
+        accept_new_options=files,
+        persist_state="session",
+        help="Any training that has finished an epoch can align; its best epoch is taken."
+        + (" Or type the path of a .safetensors file on the server." if files else ""),
+    )
+    _to_address("model", chosen, known[:1])
+    networks = [_network(name, trained) for name in chosen if name in known or files]
+    names = [network.name for network in networks]
+    # two runs of one name are told apart by their time
+    return [
+        replace(network, name=f"network, {_title(network.model, trained)}")
+        if names.count(network.name) > 1
+        else network
+        for network in networks
+    ]
+
+
+def _network(name: str, trained: dict[str, Run]) -> Asked:
+    path = trained[name].path / WEIGHTS if name in trained else Path(name)
+    title = config_of(str(trained[name].path)).name if name in trained else path.name
+    stamp = path.stat().st_mtime if path.is_file() else 0.0
+    return Asked(name=f"network, {title}", method="network", model=name, stamp=stamp)
+
+
+def _title(name: str, trained: dict[str, Run]) -> str:
+    if name == PRETRAINED:
+        return PRETRAINED
+    return label(trained[name]) if name in trained else name
+
+
+def _from_address(name: str, default: list[str], known: list[str], *, any_file: bool = False) -> None:
+    """Set a choice of several from the address where that is news. Not bound: labels would stand in the address."""
+    key, written = KEYS[name], f"{name} in the address"
+    asked = st.query_params.get(name)
+    if asked is not None and asked != st.session_state.get(written):
+        wanted = [part for part in asked.split(",") if part]
+        found = [part for part in wanted if part in known or (any_file and part.endswith(".safetensors"))]
+        missing = [part for part in wanted if part not in found]
+        if missing:
+            st.warning(f"There is no {name.rstrip('s')} {', '.join(missing)} here.", icon=":material/search_off:")
+        st.session_state[key] = found or default
+    elif key not in st.session_state:
+        st.session_state[key] = default
+
+
+def _to_address(name: str, chosen: list[str], default: list[str]) -> None:
+    text = ",".join(chosen)
+    st.session_state[f"{name} in the address"] = text
+    if chosen == default:
+        st.query_params.pop(name, None)
+    else:
+        st.query_params[name] = text

@@ -1,0 +1,138 @@
+"""One view of the Align page: as measured, as the others foretell it, and the means to move it or leave it out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+from pages.shared.align_edits import AS_FOUND, do, edits_of
+from pages.shared.align_work import Found, Result, nearest_residual, residual_of
+from pages.shared.looks import chart, is_dark
+from tomoalign_core.align.edits import Edits, Nudge, Use
+from tomoalign_core.geometry import Shifts
+from tomoalign_core.show import alignment
+
+if TYPE_CHECKING:
+    from tomoalign_core.align.residual import ViewCheck
+
+VIEW = "view"
+PICTURE_PX = 205  # width of one of three pictures on a laptop
+STEPS = {"dx": ("ddx_px", (-1.0, -0.1, 0.1, 1.0), "px"), "dy": ("ddy_px", (-1.0, -0.1, 0.1, 1.0), "px"),
+         "roll": ("droll_deg", (-0.1, 0.1), "°")}  # fmt: skip
+COLUMNS = {"ddx_px": "dx_px", "ddy_px": "dy_px", "droll_deg": "roll_deg"}
+HELP_NUDGE = (
+    "Says that the stage moved this view further than was found: to the right, down, from right towards down. The cyan "
+    "prediction moves; the red measurement stays."
+)
+
+
+def one_view(result: Result, found: Found) -> None:
+    """Look at a view, and mend it."""
+    edits = Edits() if st.session_state.get(AS_FOUND) else edits_of(result, found)
+    known = nearest_residual(result, found, edits)
+    if known is None:
+        with st.spinner("Foretelling each view from the others …"):
+            known = residual_of(result, edits.apply(found.shifts)), edits
+    residual, base = known
+    shifts = edits.apply(found.shifts)
+    suspects = residual.suspects().tolist()
+    controls, pad, do_with = st.columns([1, 1.5, 1.2], gap="medium")
+    with controls:
+        view = _pick(len(shifts))
+    placed, before = base.apply(found.shifts), _without_nudges(edits).apply(found.shifts)
+    check = residual.view(view, **_further(shifts, placed, view))
+    was = residual.view(view, **_further(before, placed, view))
+    with controls:
+        change = check.residual - was.residual
+        st.metric(
+            "Residual of this view", f"{check.residual:.4f}", f"{change:+.4f}" if change else None,
+            delta_color="inverse",
+            help="How badly the others foretell it, as a fraction of its contrast; and what your nudges changed.",
+        )  # fmt: skip
+    with pad:
+        _pad(result, found, view)
+    with do_with:
+        _in_or_out(result, found, view, bool(shifts.used[view]))
+        if suspects:
+            _next_suspect(view, suspects)
+        st.caption(
+            f"angle {np.rad2deg(shifts.angle_rad[view]):.2f}°  \n dx **{shifts.dx_px[view]:.2f}** px, dy "
+            f"**{shifts.dy_px[view]:.2f}** px, roll **{shifts.roll_deg[view]:.2f}**°"
+        )
+    _draw(check, view, residual.factor)
+
+
+def _draw(check: ViewCheck, view: int, factor: int) -> None:
+    """The three pictures."""
+    how = st.segmented_control(
+        "Third picture", ["Both in one", "Difference"], default="Both in one", required=True, key="third-picture",
+        help="Red and cyan make grey where measurement and prediction agree; colours at edges: it lies off there.",
+        persist_state="session",
+    )  # fmt: skip
+    rows, cols = check.measured.shape
+    figure = alignment.against_the_others(
+        check.measured, check.foretold, factor=factor, difference=how == "Difference", dark=is_dark(),
+        height=round(PICTURE_PX * min(rows / cols, 2)) + 80,
+    )  # fmt: skip
+    chart(figure, key="one-view", alt=f"View {view} as measured, as foretold by the others, and both in one")
+    small = f" and binned by {factor}" if factor > 1 else ""
+    st.caption(
+        f"Measured in red, foretold in cyan. Both blurred alike{small}, as they are compared; the prediction has the "
+        "gain and offset of the view."
+    )
+
+
+def _in_or_out(result: Result, found: Found, view: int, used: bool) -> None:
+    st.button(
+        "Leave it out" if used else "Use it again",
+        icon=":material/visibility_off:" if used else ":material/visibility:",
+        on_click=do, args=(result, found, Use(view=view, used=not used)), key="use-view", width="stretch",
+        help="A view left out takes no part in the reconstruction; it stays in the files, marked.",
+    )  # fmt: skip
+
+
+def _next_suspect(view: int, suspects: list[int]) -> None:
+    following = next((s for s in suspects if s > view), suspects[0])
+    st.button(
+        f"Next odd one: {following}", icon=":material/report:", on_click=_go_to, args=(following,),
+        key="next-suspect", width="stretch",
+        help=f"Foretold far worse than the views around them: {', '.join(map(str, suspects))}.",
+    )  # fmt: skip
+
+
+def _pick(n_views: int) -> int:
+    """The number of the view, kept in the address."""
+    st.session_state[VIEW] = min(int(st.session_state.get(VIEW, 0)), n_views - 1)
+    return st.number_input(
+        "View", 0, n_views - 1, key=VIEW, bind="query-params", help="Counted from 0. A click on the shifts opens it."
+    )
+
+
+def _go_to(view: int) -> None:
+    st.session_state[VIEW] = view
+
+
+def _pad(result: Result, found: Found, view: int) -> None:
+    """Buttons that nudge."""
+    st.caption("Nudge", help=HELP_NUDGE)
+    for part, (field, steps, unit) in STEPS.items():
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown(f"{part}, {unit}", width=52)
+            for by in steps:
+                st.button(
+                    f"{by:+.3g}".replace("-", "−"), key=f"nudge-{part}{by:+g}", on_click=do,
+                    args=(result, found, Nudge(view=view, **{field: by})), help=HELP_NUDGE,
+                )  # fmt: skip
+
+
+def _without_nudges(edits: Edits) -> Edits:
+    """The edits up to the last table that was added."""
+    last = max((i for i, edit in enumerate(edits.done) if edit.kind == "compose"), default=-1)
+    return Edits(done=edits.done[: last + 1])
+
+
+def _further(a: Shifts, b: Shifts, view: int) -> dict[str, float]:
+    """How much further a table moves a view than another does."""
+    return {name: float(np.nan_to_num(getattr(a, c)[view] - getattr(b, c)[view])) for name, c in COLUMNS.items()}

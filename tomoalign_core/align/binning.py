@@ -1,0 +1,42 @@
+"""Stacks in small, with the tables and columns that belong to them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomoalign_core.geometry import Shifts
+
+
+def binned(proj: NDArray[np.floating], factor: int) -> NDArray[np.float32]:
+    """Means over ``factor`` × ``factor`` pixels of each view, about the same centre; what is left over is cut off."""
+    if factor == 1:
+        return np.ascontiguousarray(proj, np.float32)
+    n, rows, cols = proj.shape
+    v, u = rows // factor, cols // factor
+    top, left = (rows - v * factor) // 2, (cols - u * factor) // 2
+    middle = proj[:, top : top + v * factor, left : left + u * factor]
+    return middle.reshape(n, v, factor, u, factor).mean(axis=(2, 4), dtype=np.float32)
+
+
+def binned_shifts(shifts: Shifts, factor: int) -> Shifts:
+    """The same movements in binned pixels."""
+    lengths = {name: getattr(shifts, name) / factor for name in ("dx_px", "dy_px", "dx_sigma_px", "dy_sigma_px")}
+    return replace(shifts, **lengths)
+
+
+def binned_column(column: float, n_cols: int, factor: int) -> float:
+    """Where a column of the detector, of ``n_cols``, lies in binned views.
+
+    >>> binned_column(49.5, 100, 4), full_column(12.0, 100, 4)
+    (12.0, 49.5)
+    """
+    left = n_cols % factor // 2
+    return (column - left + 0.5) / factor - 0.5
+
+
+def full_column(column: float, n_cols: int, factor: int) -> float:
+    """Where a column of binned views lies on the detector, of ``n_cols``."""
+    return n_cols % factor // 2 + (column + 0.5) * factor - 0.5
