@@ -122,7 +122,8 @@ def pictures(scan: Preview) -> None:
     with slot:
         live_plot(seen.sinograms, key="sinograms", height=PICTURES_PX, alt="Sinogram: perfect stage, and as measured")
     with right:
-        st.markdown("**Slice** that this row gives", help="Filtered backprojection about the middle column.")
+        how = "gridrec of tomopy" if scan.engine == "tomopy" else "Filtered backprojection"
+        st.markdown("**Slice** that this row gives", help=f"{how} about the middle column.")
         live_plot(seen.slices, key="slices", height=PICTURES_PX, alt="Slice: perfect stage, and as measured")
         st.caption(f"As measured, {likeness(seen, MEASURED)}.")
     left, right = st.columns([2, 1], gap="small")

@@ -97,7 +97,7 @@ def test_doctor_names_versions_and_devices(capsys: pytest.CaptureFixture[str]) -
     ],
 )
 def test_doctor_says_which_engine_is_in_use(version: str | None, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tomoalign_core.simulate.tomopy_engine.version", lambda: version)
+    monkeypatch.setattr("tomoalign_core.engines.tomopy_version", lambda: version)
     assert doctor.findings()["engine"].startswith(words)
 
 
@@ -271,7 +271,7 @@ def test_without_tomopy_what_needs_it_is_one_line_and_exit_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tomoalign_core.simulate.tomopy_engine.installed", lambda: False)
+    monkeypatch.setattr("tomoalign_core.engines.tomopy_installed", lambda: False)
     assert run(*words) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from tomoalign_core.config import DatasetConfig, Engine, InputError, RunConfig, SimulationConfig
+from tomoalign_core.engines import require_tomopy
 
 if TYPE_CHECKING:
     from tomoalign_core.files.stacks import Stack
@@ -456,9 +457,7 @@ def _refuse_missing_gpu(settings: RunConfig) -> None:
 def _refuse_missing_engine(settings: RunConfig) -> None:
     """Before a folder is made."""
     if "tomopy" in {settings.dataset.engine, *(case.simulation.engine for case in settings.dataset.validation)}:
-        from tomoalign_core.simulate import tomopy_engine
-
-        tomopy_engine.require("the engine tomopy")
+        require_tomopy("the engine tomopy")
 
 
 def _queue_grid(settings: RunConfig, grid: list[str], *, again: bool) -> None:

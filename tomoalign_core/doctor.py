@@ -6,7 +6,7 @@ import os
 import platform
 from importlib import metadata
 
-from tomoalign_core.simulate import tomopy_engine
+from tomoalign_core import engines
 
 
 def findings() -> dict[str, str]:
@@ -32,15 +32,7 @@ def findings() -> dict[str, str]:
             found[f"cuda:{i}"] = f"{card.name}, {card.total_memory / 2**30:.0f} GiB (CUDA {torch.version.cuda})"
     else:
         found["cuda"] = "no device; trainings run on the processor"
-    found["engine"] = engines()
+    found["engine"] = engines.in_words()
     found["aligner"] = f"{PRETRAINED.stat().st_size / 1e3:.0f} kB" if PRETRAINED.exists() else "missing"
     found["workspace"] = str(workspace())
     return found
-
-
-def engines() -> str:
-    """Who simulates: torch unless asked otherwise, and whether tomopy can be asked for."""
-    version = tomopy_engine.version()
-    if version is None:
-        return f"torch; tomopy not installed (optional: {tomopy_engine.HOW_TO_GET_IT})"
-    return f"torch; tomopy {version} available (simulate --engine tomopy, align --method tomopy-joint)"

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import streamlit as st
 from pydantic import ValidationError
 
 from pages.shared.words import HELP_ROLL
-from tomoalign_core.config import InputError, SimulationConfig, first_fault
+from tomoalign_core.config import Engine, InputError, SimulationConfig, first_fault
+from tomoalign_core.engines import HOW_TO_GET_TOMOPY, tomopy_installed
 from tomoalign_core.learn.jobs import read_only
 from tomoalign_core.samples import SAMPLES
 
@@ -104,6 +105,7 @@ TOGGLES = {
     "end": ("scan", "include_end"),
     "rounded": ("misalign", "rounded"),
     "rescale": ("noise", "rescale"),
+    "clip": ("noise", "clip"),
 }
 
 
@@ -125,6 +127,7 @@ def widget_values(config: SimulationConfig) -> dict[str, Any]:
         "counts": int(config.noise.counts or 500),
         "seed": config.seed,
         "object": config.phantom_seed or 0,
+        "engine": config.engine,
     }
     return values
 
@@ -148,7 +151,7 @@ def configured(values: Mapping[str, Any]) -> SimulationConfig:
         parts["noise"]["gaussian"] = 0.0
     parts["noise"]["counts"] = values["counts"] if values["noise"] in ("counts", "both") else None
     try:
-        return SimulationConfig(**parts, seed=values["seed"], phantom_seed=values["object"])
+        return SimulationConfig(**parts, seed=values["seed"], phantom_seed=values["object"], engine=values["engine"])
     except ValidationError as error:
         raise InputError(first_fault(error)) from None
 
@@ -226,6 +229,7 @@ def _object(values: dict[str, Any], begin: Mapping[str, Any]) -> None:
             _sliders(PARTS, values, begin)
         if values["kind"] == "ellipsoids":
             _sliders((BODY,), values, begin)
+        _engine(values, begin)
     left, right = st.columns(2, gap="small")
     with left:
         values["object"] = st.number_input(
@@ -237,6 +241,18 @@ def _object(values: dict[str, Any], begin: Mapping[str, Any]) -> None:
             "Scan no.", 0, MOST_SEED, begin["seed"], key="seed", bind=URL,
             help="Seed: another number draws other shifts and other noise.",
         )  # fmt: skip
+
+
+def _engine(values: dict[str, Any], begin: Mapping[str, Any]) -> None:
+    """Who projects: a choice only where there is one."""
+    values["engine"] = "torch"
+    if not tomopy_installed():
+        st.caption(f"**Engine: torch.** The other one, tomopy, is not installed: `{HOW_TO_GET_TOMOPY}`")
+        return
+    values["engine"] = st.segmented_control(
+        "Engine", get_args(Engine), default=begin["engine"], key="engine", bind=URL, required=True,
+        help="torch projects ellipsoids exactly; tomopy projects voxels, shifts views and makes slices by gridrec.",
+    )  # fmt: skip
 
 
 def _detector(values: dict[str, Any], begin: Mapping[str, Any]) -> None:
@@ -254,6 +270,7 @@ def _detector(values: dict[str, Any], begin: Mapping[str, Any]) -> None:
         )  # fmt: skip
     _sliders(LEVELS, values, begin)
     _toggle("rescale", "Rescale views", "Divide each view by its maximum, as the notebook did.", values, begin)
+    _toggle("clip", "Cut noise off", "Below 0 and above the maximum, as the notebook's noise was.", values, begin)
 
 
 def _sliders(knobs: tuple[Knob, ...], values: dict[str, Any], begin: Mapping[str, Any]) -> None:

@@ -46,7 +46,7 @@ def row_pictures(scan_key: str, row: int, dark: bool, _scan: Preview) -> RowPict
         MEASURED: sinogram_of(_scan.proj, row),
         REALIGNED: realigned_sinogram(_scan.proj, _scan.shifts, row),
     }
-    slices = slices_of(lines, _scan.shifts.angle_rad)
+    slices = slices_of(lines, _scan.shifts.angle_rad, engine=_scan.engine)
     levels = figures.grey_levels(slices[STILL], black=0.0)
 
     def pair(images: dict[str, np.ndarray], axes: figures.Axes, levels: tuple[float, float]) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from tomoalign_core.config import MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
+from tomoalign_core.config import Engine, MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
 from tomoalign_core.geometry import Shifts
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class Preview:
     shifts: Shifts
     bound_px: tuple[float, float]
     roll_bound_deg: float
+    engine: Engine = "torch"
 
 
 def preview(config_json: str) -> Preview:
@@ -79,7 +80,7 @@ def _preview(config_json: str, changed_ns: int) -> Preview:
     config = SimulationConfig.from_json(config_json)
     plan = plan_scan(config)
     object_key = repr((config.phantom.path, changed_ns)) if config.phantom.path else _digest(plan)
-    view_key = repr((object_key, plan.n_rows, plan.n_cols, plan.shifts.angle_rad.tobytes()))
+    view_key = repr((object_key, plan.engine, plan.n_rows, plan.n_cols, plan.shifts.angle_rad.tobytes()))
     stage = np.stack([plan.shifts.dx_px, plan.shifts.dy_px, plan.shifts.roll_deg])
     scan = expose(plan, _moved(repr((view_key, stage.tobytes())), plan))
     noise = {"gaussian": scan.gaussian, "counts": scan.counts}
@@ -91,6 +92,7 @@ def _preview(config_json: str, changed_ns: int) -> Preview:
         shifts=scan.shifts,
         bound_px=scan_bound(clean, **noise),
         roll_bound_deg=scan_roll_bound(clean, **noise),
+        engine=plan.engine,
     )
 
 
@@ -105,7 +107,11 @@ def _still(key: str, _plan: ScanPlan) -> torch.Tensor:
 
 
 def _digest(plan: ScanPlan) -> str:
-    """Which ellipsoids these are."""
+    """Which ellipsoids these are, or how large tomopy's head is."""
+    from tomoalign_core.simulate.phantoms import Ellipsoids
+
+    if not isinstance(plan.phantom, Ellipsoids):
+        return repr(tuple(plan.phantom.shape))
     parts = (plan.phantom.density, plan.phantom.center, plan.phantom.form)
     return hashlib.sha256(b"".join(values.tobytes() for values in parts)).hexdigest()
 

@@ -16,6 +16,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from pages.shared import scan_form
+from tomoalign_core import engines
 from tomoalign_core.config import MisalignConfig, NoiseConfig, SimulationConfig
 from tomoalign_core.metrics import rms
 from tomoalign_core.samples import SAMPLES
@@ -215,3 +216,36 @@ def test_all_that_is_set_goes_on_to_the_command_line() -> None:
     assert config.misalign == MisalignConfig(
         dx_sigma_px=0.5, dy_sigma_px=0.5, drift_px=4, jumps=2, outlier_fraction=0.05
     )
+
+
+# ---------------------------------------------------------------- engines
+
+
+def test_without_tomopy_the_page_says_so_and_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan_form, "tomopy_installed", lambda: False)
+    at = well(show("simulate", **SMALL, engine="tomopy"))  # a link from where it is installed
+    assert settings_of(at).engine == "torch"
+    assert "tomopy, is not installed: `conda install -c conda-forge tomopy`" in words(at)
+    assert "engine" not in [group.key for group in at.button_group]
+
+
+def test_an_engine_that_is_gone_while_the_page_is_open_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan_form, "tomopy_installed", lambda: True)
+    monkeypatch.setattr(engines, "tomopy_installed", lambda: False)
+    at = well(show("simulate", **SMALL, engine="tomopy"))
+    assert [box.value for box in at.error] == [
+        "the engine tomopy needs tomopy, which is not installed; conda install -c conda-forge tomopy"
+    ]
+
+
+@pytest.mark.skipif(not engines.tomopy_installed(), reason=f"tomopy is not installed: {engines.HOW_TO_GET_TOMOPY}")
+@pytest.mark.parametrize("kind", ["Shepp–Logan head", "Blobs"])
+def test_the_switch_hands_the_scan_and_its_slices_to_tomopy(kind: str, projected: list[bool]) -> None:
+    at = well(show("simulate", **SMALL, kind=kind, noise="None"))
+    before = live_figures(at)["Slice: perfect stage, and as measured"]
+    projected.clear()
+    at.button_group(key="engine").set_value("tomopy").run()
+    assert settings_of(well(at)).engine == "tomopy" and sorted(projected) == [False, True]
+    assert live_figures(at)["Slice: perfect stage, and as measured"] != before
+    at.slider(key="background").set_value(20.0).run()
+    assert sorted(projected) == [False, True]  # what was projected is kept, as with torch

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tomoalign_core import engines
 from tomoalign_core.align import find_shifts, move_views
 from tomoalign_core.config import (
     InputError,
@@ -27,7 +28,7 @@ from tomoalign_core.simulate.project import project_ellipsoids, project_volume
 from tomoalign_core.simulate.slices import slice_of
 
 needs_tomopy = pytest.mark.skipif(
-    not tomopy_engine.installed(), reason=f"tomopy is not installed: {tomopy_engine.HOW_TO_GET_IT}"
+    not engines.tomopy_installed(), reason=f"tomopy is not installed: {engines.HOW_TO_GET_TOMOPY}"
 )
 
 
@@ -47,13 +48,13 @@ def drawn_stage(angle_rad: np.ndarray, *, whole: bool, roll_deg: float = 0.0, se
 
 @pytest.fixture
 def no_tomopy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tomopy_engine, "installed", lambda: False)
+    monkeypatch.setattr(engines, "tomopy_installed", lambda: False)
 
 
 def test_without_tomopy_its_engine_is_refused_with_the_command_that_installs_it(no_tomopy: None):
     with pytest.raises(InputError, match="tomopy, which is not installed; conda install -c conda-forge tomopy"):
         simulate(SimulationConfig(engine="tomopy"))
-    assert tomopy_engine.version() is None
+    assert engines.tomopy_version() is None
 
 
 def test_a_broken_tomopy_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

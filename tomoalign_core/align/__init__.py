@@ -7,15 +7,15 @@ import numpy as np
 from tomoalign_core.align.apply import Progress, move_views, undo_shifts
 from tomoalign_core.align.classical import METHODS as CLASSICAL
 from tomoalign_core.config import InputError
+from tomoalign_core.engines import HOW_TO_GET_TOMOPY, require_tomopy, tomopy_installed
 from tomoalign_core.geometry import Shifts
-from tomoalign_core.simulate import tomopy_engine
 
 __all__ = ["METHODS", "MISSING_METHODS", "find_shifts", "move_views", "undo_shifts"]
 
 TOMOPY_JOINT = "tomopy-joint"
-METHODS = ("network", *CLASSICAL, *((TOMOPY_JOINT,) if tomopy_engine.installed() else ()))
+METHODS = ("network", *CLASSICAL, *((TOMOPY_JOINT,) if tomopy_installed() else ()))
 # what this machine could do if something were installed, and what that is
-MISSING_METHODS = {} if TOMOPY_JOINT in METHODS else {TOMOPY_JOINT: f"needs tomopy; {tomopy_engine.HOW_TO_GET_IT}"}
+MISSING_METHODS = {} if TOMOPY_JOINT in METHODS else {TOMOPY_JOINT: f"needs tomopy; {HOW_TO_GET_TOMOPY}"}
 
 
 def find_shifts(
@@ -46,7 +46,9 @@ def find_shifts(
 
         return predict_shifts(proj, angle_rad, load_weights(model, device), progress)
     if method == TOMOPY_JOINT:
-        tomopy_engine.require(f"the method {method}")
+        from tomoalign_core.simulate import tomopy_engine
+
+        require_tomopy(f"the method {method}")
         return tomopy_engine.align_joint(proj, angle_rad)
     if method not in CLASSICAL:
         missing = "".join(f"; {name} {why}" for name, why in MISSING_METHODS.items())

@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from tomoalign_core.config import Engine
 from tomoalign_core.geometry import Shifts, centred_axis, gauge_functions, rotation
 from tomoalign_core.simulate.project import fbp
 from tomoalign_core.simulate.resample import sample
+from tomoalign_core.simulate.tomopy_engine import gridrec
 
 Image = NDArray[np.float32]
 EDGE_COLUMNS = 0.03  # share of the columns, on each side, that is taken for background
@@ -46,9 +48,18 @@ def slice_of(sinogram: NDArray[np.floating], angle_rad: ArrayLike, *, axis_px: f
 
 
 def slices_of(
-    sinograms: Mapping[str, NDArray[np.floating]], angle_rad: ArrayLike, *, axis_px: float | None = None
+    sinograms: Mapping[str, NDArray[np.floating]],
+    angle_rad: ArrayLike,
+    *,
+    axis_px: float | None = None,
+    engine: Engine = "torch",
 ) -> dict[str, Image]:
-    """The slices of several sinograms (N, U) of the same angles, by name; quicker than one after another."""
+    """The slices of several sinograms (N, U) of the same angles, by name; quicker than one after another.
+
+    By filtered backprojection, or by gridrec if the engine is tomopy.
+    """
+    if engine == "tomopy":
+        return {name: gridrec(lines, angle_rad, axis_px=axis_px) for name, lines in sinograms.items()}
     lines = torch.from_numpy(np.stack(list(sinograms.values()), axis=1).astype(np.float32))
     volume = fbp(lines, torch.from_numpy(np.asarray(angle_rad, float)), axis_px=axis_px).numpy()
     return dict(zip(sinograms, volume, strict=True))

@@ -17,8 +17,6 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from functools import lru_cache
-from importlib import metadata
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -27,52 +25,25 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from tomoalign_core.config import InputError
+from tomoalign_core.engines import HOW_TO_GET_TOMOPY, require_tomopy
 from tomoalign_core.geometry import Shifts
 from tomoalign_core.simulate.phantoms import Ellipsoids
 
 Image = NDArray[np.float32]
-HOW_TO_GET_IT = "conda install -c conda-forge tomopy"
 JOINT_ROUNDS = 20  # more find the same (Shepp-Logan, 64 px, 60 views)
 SPLINE = 5  # of the roll: as shift_images, which is quintic
 GRIDREC_SCALE = np.sqrt(np.pi) / 2  # measured on uniform discs, in the limit of wide padding
 
 
-def installed() -> bool:
-    """Whether tomopy is there; nothing is imported."""
-    return find_spec("tomopy") is not None
-
-
-def version() -> str | None:
-    """The version of tomopy, or None where it is not installed; nothing is imported."""
-    if not installed():
-        return None
-    try:
-        return metadata.version("tomopy")
-    except metadata.PackageNotFoundError:
-        return "of unknown version"
-
-
-def require(what: str) -> None:
-    """Refuse what needs tomopy where there is none.
-
-    Raises
-    ------
-    InputError
-        In one line, with the command that installs it.
-    """
-    if not installed():
-        raise InputError(f"{what} needs tomopy, which is not installed; {HOW_TO_GET_IT}")
-
-
 def _tomopy() -> Any:
-    require("the engine tomopy")
+    require_tomopy("the engine tomopy")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns of libraries that nothing here asks for
             import tomopy
     except (ImportError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"tomopy is installed but cannot be loaded ({reason}); {HOW_TO_GET_IT}") from None
+        raise InputError(f"tomopy is installed but cannot be loaded ({reason}); {HOW_TO_GET_TOMOPY}") from None
     return tomopy
 
 
