@@ -1,4 +1,4 @@
-"""Train: choose a training, start it, and go and watch it."""
+"""Train: choose a training, start it, or a grid of them, and go and watch. ``/train?from=RUN`` begins as a run."""
 
 from __future__ import annotations
 
@@ -7,18 +7,27 @@ import streamlit as st
 from pages.shared.looks import state_badge
 from pages.shared.router import through_router
 from pages.shared.runs_table import label, runs_table
-from pages.shared.train_form import PRESET_WORDS, training_form
+from pages.shared.train_form import Form, training_form
+from pages.shared.train_grid import grid_section
+from pages.shared.train_start import Beginning, beginning
+from pages.shared.words import duration
 from tomoalign_core.config import InputError, RunConfig
-from tomoalign_core.learn.presets import PRESETS
-from tomoalign_core.learn.runs import find_runs, launch, list_runs
+from tomoalign_core.learn.forecast import forecast
+from tomoalign_core.learn.jobs import read_only
+from tomoalign_core.learn.runs import Outcome, Run, known_run, launch, list_runs, queue_for, queue_position
 
 through_router("pages/train.py")
 
-SAID = {
+SAID: dict[Outcome, str] = {
     "opened": "These settings have been trained before: this is that run.",
     "joined": "These settings are being trained already: this is that run.",
     "resumed": "Went on from the last checkpoint of an unfinished run of these settings.",
     "started": "Training started in a process of its own: it goes on when you close this page.",
+}
+KNOWN: dict[Outcome, tuple[str, str, str]] = {  # button, its icon, what is said beside it
+    "opened": ("Open", ":material/monitoring:", "Already trained:"),
+    "joined": ("Watch", ":material/monitoring:", "Being trained already:"),
+    "resumed": ("Resume", ":material/play_arrow:", "Begun before:"),
 }
 
 
@@ -30,37 +39,80 @@ def start(config: RunConfig, *, again: bool) -> None:
     st.switch_page("pages/monitor.py", query_params={"run": run.id})
 
 
+def changes(form: Form, begin: Beginning) -> None:
+    """What differs from the beginning."""
+    if form.changes:
+        each = [f"{name} {_shown(before)} → **{_shown(now)}**" for name, before, now in form.changes]
+        st.caption(f"Changed from {begin.name}: {' · '.join(each)}")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return "–".join(f"{end:g}" for end in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def buttons(config: RunConfig) -> None:
     """Start, or what there is to do where these settings have a run."""
-    runs = find_runs(config)
-    state = runs[0].status().state if runs else None
-    steps = config.train.epochs * config.train.steps_per_epoch
+    known = known_run(config)
     with st.container(horizontal=True, vertical_alignment="center"):
-        if state in (None, "failed"):
-            if st.button("Start", type="primary", icon=":material/play_arrow:", key="start"):
-                start(config, again=False)
-            st.caption(f"{steps:,} steps · {steps * config.train.batch:,} stacks to learn from")
+        if read_only():
+            st.caption(":material/visibility: Read-only: nothing can be started here.")
+        if known:
+            _known(*known, config)
             return
-        words = {"finished": "Open", "running": "Watch", "queued": "Watch"}.get(state, "Resume")
-        icon = ":material/play_arrow:" if words == "Resume" else ":material/monitoring:"
+        if not read_only() and st.button("Start", type="primary", icon=":material/play_arrow:", key="start"):
+            start(config, again=False)
+        steps = config.train.epochs * config.train.steps_per_epoch
+        words = [f"{steps:,} steps", f"{steps * config.train.batch:,} stacks to learn from", *_time(config)]
+        st.caption(" · ".join(words), width="content")
+        queue(config)
+
+
+def _known(run: Run, outcome: Outcome, config: RunConfig) -> None:
+    words, icon, beside = KNOWN[outcome]
+    if read_only():
+        st.page_link("pages/monitor.py", label="Open", icon=":material/monitoring:", query_params={"run": run.id})
+    else:
         if st.button(words, type="primary", icon=icon, key="start"):
             start(config, again=False)
         if st.button("Train again", icon=":material/replay:", key="again", help="A second run of the same settings."):
             start(config, again=True)
-        st.markdown("Already trained:" if state == "finished" else "Begun before:")
-        state_badge(state)
-        st.caption(label(runs[0]))
+    st.markdown(beside, width="content")
+    state_badge(run.status().state)
+    place = queue_position(run)
+    st.caption(label(run) + (f" · place {place} in the queue" if place else ""), width="content")
+
+
+def _time(config: RunConfig) -> list[str]:
+    """How long it will take, where a run of the same network tells."""
+    found = forecast(config)
+    return [f"about {duration(found.seconds)}, by the rate of {label(found.run)}"] if found else []
+
+
+def queue(config: RunConfig) -> None:
+    """Who is on the device before."""
+    line = [status.state for _, status in queue_for(config.train.device)]
+    trains, waits = line.count("running"), line.count("queued")
+    if line:
+        before = [f"{trains} trains"] * bool(trains) + [f"{waits} {'waits' if waits == 1 else 'wait'}"] * bool(waits)
+        st.badge(
+            f"{' and '.join(before)} before yours", icon=":material/schedule:", color="blue",
+            help="One training at a time on each device: first come, first served.",
+        )  # fmt: skip
 
 
 st.title("Train", anchor=False)
-name = st.segmented_control(
-    "Preset", PRESETS, default="quick", required=True, key="preset", bind="query-params", help="Where the form begins."
-)
-st.caption(PRESET_WORDS[name])
+said = st.session_state.pop("said", None)
+if said:
+    st.toast(said, icon=":material/info:")
+begin = beginning()
 with st.container(border=True):
     try:
-        config = training_form(name)
-        buttons(config)
+        form = training_form(begin)
+        changes(form, begin)
+        buttons(form.config)
+        grid_section(form.config)
     except InputError as error:
         st.error(str(error), icon=":material/error:")
 

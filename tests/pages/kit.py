@@ -27,7 +27,7 @@ def in_state(trained: Path, workspace: Path, state: str) -> Run:
     return run
 
 
-def show(page: str, **query: str) -> AppTest:
+def show(page: str, **query: str | list[str]) -> AppTest:
     """A page as a visitor with this address sees it."""
     at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     for name, value in query.items():

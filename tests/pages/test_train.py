@@ -5,11 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kit import by_label, show, well, words
+from filelock import FileLock
+from kit import by_label, in_state, show, well, words
+from streamlit.testing.v1 import AppTest
 
+from tomoalign_core.config import CentroidConfig, Cnn3dConfig, RunConfig, TrainConfig
 from tomoalign_core.learn import runs
 from tomoalign_core.learn.presets import preset
 from tomoalign_core.learn.runs import Run
+from tomoalign_core.learn.sweep import field_of
+
+STARTERS = {"Start", "Resume", "Train again", "Watch"}
+
+
+def fields_of(at: AppTest) -> dict[str, object]:
+    """The fields of the form, by their keys."""
+    kinds = (at.number_input, at.selectbox, at.toggle, at.text_input, at.slider)
+    return {element.key: element for kind in kinds for element in kind}
+
+
+def told(run: Run, **status: object) -> None:
+    run.write_status(run.status().model_copy(update=status))
+
+
+def started_from(at: AppTest) -> None:
+    by_label(at.button, "Start").click().run()
 
 
 @pytest.mark.parametrize("name", ["quick", "full", "notebook"])
@@ -36,3 +56,205 @@ def test_train_says_in_one_line_what_cannot_be(spawned: list[Run]) -> None:
     assert len(well(at).error) == 1
     assert "name = 'no spaces please'" in at.error[0].value
     assert not [b for b in at.button if b.label == "Start"]
+
+
+# ---------------------------------------------------------------- the form and its address
+
+
+@pytest.mark.parametrize(("network", "config"), [("centroid", CentroidConfig), ("cnn3d", Cnn3dConfig)])
+def test_every_setting_of_training_and_network_is_in_the_form_with_the_words_of_the_config(
+    network: str, config: type[CentroidConfig] | type[Cnn3dConfig]
+) -> None:
+    fields = fields_of(show("train", network=network, loss="mse"))
+    for part, kind in (("train", TrainConfig), ("model", config)):
+        for name in kind.model_fields:
+            if name != "name":
+                assert fields[name].help == f"{field_of(f'{part}.{name}').description}."
+    assert {"name", "network"} <= fields.keys()
+
+
+FULL = {
+    "preset": "full", "name": "mine", "epochs": "3", "steps_per_epoch": "7", "batch": "2", "loss": "smooth-l1",
+    "optimizer": "sgd", "learning_rate": "0.00123", "momentum": "0.5", "schedule": "cosine", "warm_up": "0.1",
+    "clip": "2.5", "precision": "bfloat16", "seed": "9", "device": "cuda:1", "checkpoint_every": "10", "log_every": "5",
+    "profiler": "true", "channels": "24", "maps": "4", "profiles": "5", "head": "16", "search_rows": "6", "passes": "3",
+}  # fmt: skip
+
+
+def test_a_link_restores_the_form(spawned: list[Run]) -> None:
+    started_from(well(show("train", **FULL, n_views=["20", "36"], noise_percent=["1", "4"])))
+    config, base = spawned[0].config, preset("full")
+    of_train = {name: value for name, value in FULL.items() if name in TrainConfig.model_fields}
+    assert config.train == TrainConfig.model_validate({**of_train, "weight_decay": base.train.weight_decay})
+    of_model = {name: value for name, value in FULL.items() if name in CentroidConfig.model_fields and name != "name"}
+    assert config.model == CentroidConfig.model_validate(of_model)
+    assert config.name == "mine"
+    assert config.dataset.scan == base.dataset.scan.changed(n_views=(20, 36))
+    assert {recipe.noise.gaussian for recipe in config.dataset.train} == {(0.01, 0.04)}
+
+
+def test_a_link_to_the_notebook_s_network_restores_its_fields(spawned: list[Run]) -> None:
+    started_from(well(show("train", preset="notebook", force_std="false", all_n_views="64", loss="mse")))
+    config, base = spawned[0].config, preset("notebook")
+    assert config.model == Cnn3dConfig(force_std=False)
+    assert config.dataset.scan == base.dataset.scan.changed(n_views=64)
+    assert config.dataset.validation[0].simulation.scan.n_views == 64  # it can be scored on no other size
+
+
+def test_another_preset_sets_all_fields_anew(spawned: list[Run]) -> None:
+    at = show("train")
+    at.number_input(key="epochs").set_value(5).run()
+    assert "Epochs 11 → **5**" in words(at)
+    at.segmented_control(key="preset").set_value("full").run()
+    assert "Changed from" not in words(well(at))
+    started_from(at)
+    assert [run.config for run in spawned] == [preset("full")]
+
+
+def test_reset_brings_the_beginning_back() -> None:
+    at = show("train", epochs="5", channels="24")
+    assert "Epochs 11 → **5**" in words(at) and "Channels 16 → **24**" in words(at)
+    by_label(at.button, "Reset").click().run()
+    assert "Changed from" not in words(well(at))
+    assert at.number_input(key="epochs").value == preset("quick").train.epochs
+
+
+def test_the_form_keeps_what_was_set_while_another_page_was_looked_at() -> None:
+    at = show("train")
+    at.number_input(key="epochs").set_value(5).run()
+    at.switch_page("pages/monitor.py").run()
+    at.switch_page("pages/train.py").run()
+    assert at.number_input(key="epochs").value == 5
+
+
+# ---------------------------------------------------------------- as another run
+
+
+def test_a_form_that_begins_as_a_run_keeps_all_of_it_and_tells_what_differs(
+    trained: Path, workspace: Path, spawned: list[Run]
+) -> None:
+    run = in_state(trained, workspace, "finished")
+    at = well(show("train", **{"from": run.id}))
+    assert "Already trained" in words(at) and "Changed from" not in words(at)
+    at.number_input(key="epochs").set_value(9).run()
+    assert "Changed from tiny: Epochs 3 → **9**" in words(at)
+    started_from(at)
+    course = run.config.train.changed(epochs=9)
+    assert [run.config for run in spawned] == [run.config.changed(train=course)]
+
+
+def test_a_link_may_begin_as_a_run_and_name_what_differs(trained: Path, workspace: Path) -> None:
+    run = in_state(trained, workspace, "finished")
+    at = well(show("train", **{"from": run.id}, epochs="9"))
+    assert "Changed from tiny: Epochs 3 → **9**" in words(at)
+    by_label(at.button, "Presets").click().run()
+    assert at.segmented_control(key="preset").value == "quick"
+    assert "Changed from" not in words(well(at))
+
+
+def test_a_run_that_is_not_there_is_named_and_the_form_begins_as_a_preset() -> None:
+    at = well(show("train", **{"from": "nowhere"}))
+    assert "no run nowhere" in words(at)
+    assert by_label(at.button, "Start")
+
+
+# ---------------------------------------------------------------- several at once
+
+
+def test_a_grid_queues_one_run_for_each_combination_and_tells_which_are_trained(spawned: list[Run]) -> None:
+    done = runs.create_run(preset("quick").changed(model=CentroidConfig(channels=8)))
+    told(done, state="finished")
+    at = show("train", grid=["learning_rate", "channels"], try_learning_rate="1e-3 3e-3", try_channels="8, 16")
+    table = well(at).dataframe[0].value
+    assert list(table["name"]) == ["quick-lr0.001-ch8", "quick-lr0.001-ch16", "quick-lr0.003-ch8", "quick-lr0.003-ch16"]
+    assert list(table["state"]) == ["already trained", "new", "new", "new"]
+    by_label(at.button, "Queue 3 runs").click().run()
+    chosen = {(run.config.train.learning_rate, run.config.model.channels) for run in spawned}
+    assert chosen == {(1e-3, 16), (3e-3, 8), (3e-3, 16)}
+    assert by_label(at.button, "Queue 0 runs").disabled
+
+
+def test_a_grid_says_in_one_line_what_cannot_be(spawned: list[Run]) -> None:
+    at = show("train", grid=["channels"], try_channels="16, many")
+    assert [error.value for error in well(at).error] == [
+        "model.channels: 'many' is not a whole number; write values with commas between them"
+    ]
+    at.text_input(key="try_channels").set_value("16, 1").run()
+    assert "channels = 1" in well(at).error[0].value
+    assert by_label(at.button, "Start")  # the form itself is not at fault
+
+
+# ---------------------------------------------------------------- what is known before the start
+
+
+def test_the_queue_is_told_beside_start_and_in_the_table(workspace: Path, spawned: list[Run]) -> None:
+    trains = runs.create_run(RunConfig(name="first"))
+    told(trains, state="running")
+    with FileLock(trains.path / "alive.lock"):
+        for seed in (1, 2):
+            runs.create_run(RunConfig(name=f"waits{seed}", train=TrainConfig(seed=seed)))
+        at = well(show("train"))
+        assert "1 trains and 2 wait before yours" in words(at)
+        table = at.dataframe[0].value
+        assert list(zip(table["name"], table["queue"].fillna(0), strict=True)) == [
+            ("waits2", 2), ("waits1", 1), ("first", 0),
+        ]  # fmt: skip
+        assert "place 1 in the queue" in words(show("train", **{"from": runs.list_runs()[1].id}))
+
+
+def test_the_time_follows_from_a_run_of_the_same_network(trained: Path, workspace: Path) -> None:
+    run = in_state(trained, workspace, "finished")
+    told(run, step=10, elapsed_s=20.0)
+    at = show("train", **{"from": run.id}, epochs="30")  # of 2 steps each
+    assert "about 2 min 0 s, by the rate of tiny" in words(at)
+
+
+# ---------------------------------------------------------------- read-only, deleting
+
+
+def test_a_read_only_dashboard_shows_the_form_and_starts_nothing(
+    trained: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = in_state(trained, workspace, "finished")
+    monkeypatch.setenv("TOMOALIGN_READONLY", "1")
+    for query in ({}, {"from": run.id}, {"grid": ["seed"], "try_seed": "0-3"}):
+        at = well(show("train", **query))
+        assert at.number_input(key="epochs")
+        assert "Read-only" in words(at)
+        labels = {button.label for button in at.button}
+        assert not labels & STARTERS and not any("Queue" in label for label in labels)
+
+
+def actions() -> None:
+    from pages.shared.runs_table import _actions
+    from tomoalign_core.learn.runs import list_runs
+
+    _actions(list_runs())
+
+
+def asked() -> None:
+    from pages.shared.runs_table import confirm_delete
+    from tomoalign_core.learn.runs import list_runs
+
+    confirm_delete(list_runs())
+
+
+def test_runs_are_deleted_after_a_question_and_never_under_a_process(trained: Path, workspace: Path) -> None:
+    run = in_state(trained, workspace, "finished")
+    busy = runs.create_run(RunConfig(name="busy"))
+    told(busy, state="running")
+    with FileLock(busy.path / "alive.lock"):
+        at = AppTest.from_function(actions).run()
+        assert {button.label for button in at.button} == {"Compare", "Delete"}
+        at.button(key="delete").click().run()
+        assert set(runs.list_runs()) == {run, busy}  # only asked
+        at = AppTest.from_function(asked).run()
+        at.button(key="delete-sure").click().run()
+        assert "is running; stop it before you delete it" in at.error[0].value
+    assert runs.list_runs() == [busy]
+
+
+def test_a_read_only_table_offers_no_delete(trained: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_state(trained, workspace, "finished")
+    monkeypatch.setenv("TOMOALIGN_READONLY", "1")
+    assert "Delete" not in {button.label for button in AppTest.from_function(actions).run().button}

@@ -8,6 +8,7 @@ from tomoalign_core.config import DatasetConfig, RunConfig
 from tomoalign_core.learn.runs import Run, list_runs
 
 LEAST_STEPS = 5  # before, start-up tells more than the work
+LOOK_BACK = 50  # runs, the newest; older ones tell of another machine as likely as of this
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ def forecast(config: RunConfig) -> Forecast | None:
 
     The work of a step is taken to grow with its stacks and with their pixels; validation is in the rate.
     """
-    for run in list_runs():
+    for run in list_runs()[:LOOK_BACK]:
         status = run.status()
         if status.step < LEAST_STEPS or not status.elapsed_s:
             continue

@@ -149,25 +149,32 @@ def find_runs(config: RunConfig) -> list[Run]:
 Outcome = Literal["opened", "joined", "resumed", "started"]
 
 
-def claim(config: RunConfig, *, again: bool = False) -> tuple[Run, Outcome]:
-    """The run that these settings stand for: an unfinished or finished one of the same key, or a new one.
+def known_run(config: RunConfig) -> tuple[Run, Outcome] | None:
+    """The run that these settings have already, and what is to be done with it; one that failed is none.
 
-    Finished: opened. Running or queued: joined. Stopped or interrupted: to be resumed. Failed, none, or ``again``:
-    a new folder. Callers that start a process do so under ``starting()``.
+    Finished: opened. Running or queued: joined. Stopped or interrupted: resumed.
     """
-    if not again:
-        outcomes: dict[State, Outcome] = {
-            "finished": "opened",
-            "running": "joined",
-            "queued": "joined",
-            "stopped": "resumed",
-            "interrupted": "resumed",
-        }
-        for run in find_runs(config):
-            state = run.status().state
-            if state in outcomes:
-                return run, outcomes[state]
-    return create_run(config), "started"
+    outcomes: dict[State, Outcome] = {
+        "finished": "opened",
+        "running": "joined",
+        "queued": "joined",
+        "stopped": "resumed",
+        "interrupted": "resumed",
+    }
+    for run in find_runs(config):
+        state = run.status().state
+        if state in outcomes:
+            return run, outcomes[state]
+    return None
+
+
+def claim(config: RunConfig, *, again: bool = False) -> tuple[Run, Outcome]:
+    """The run that these settings stand for: the known one, or, without one or with ``again``, a new folder.
+
+    Callers that start a process do so under ``starting()``.
+    """
+    known = None if again else known_run(config)
+    return known or (create_run(config), "started")
 
 
 def launch(config: RunConfig, *, again: bool = False) -> tuple[Run, Outcome]:
@@ -221,19 +228,30 @@ def queue_for(device: str) -> list[tuple[Run, Status]]:
 
     The one that trains stands first. "auto" is a device of its own here until its run has found out which it is.
     """
-    living = [(run, run.status()) for run in list_runs()]
-    line = [
-        (run, status)
-        for run, status in living
-        if status.state in ("queued", "running") and device in (run.config.train.device, status.device)
-    ]
+    line = [place for place in living_runs() if device in (place[0].config.train.device, place[1].device)]
     return sorted(line, key=lambda place: (place[1].state != "running", place[1].queued_at, place[0].id))
+
+
+def living_runs() -> list[tuple[Run, Status]]:
+    """The runs that train or wait."""
+    statuses = [(run, run.status()) for run in list_runs()]
+    return [(run, status) for run, status in statuses if status.state in ("queued", "running")]
 
 
 def queue_position(run: Run) -> int | None:
     """Its place among the runs that wait for the same device: 1 is next. None if it does not wait."""
     waiting = [other.id for other, status in queue_for(run.config.train.device) if status.state == "queued"]
     return waiting.index(run.id) + 1 if run.id in waiting else None
+
+
+def queue_positions() -> dict[str, int]:
+    """The places of all runs that wait, by id."""
+    devices = {run.config.train.device for run, status in living_runs() if status.state == "queued"}
+    places: dict[str, int] = {}
+    for device in devices:
+        waiting = [run for run, status in queue_for(device) if status.state == "queued"]
+        places |= {run.id: n for n, run in enumerate(waiting, 1) if run.config.train.device == device}
+    return places
 
 
 def _whole_lines(path: Path) -> list[bytes]:
