@@ -106,15 +106,15 @@ st.title("Train", anchor=False)
 said = st.session_state.pop("said", None)
 if said:
     st.toast(said, icon=":material/info:")
-begin = beginning()
-with st.container(border=True):
-    try:
+try:
+    begin = beginning()
+    with st.container(border=True):
         form = training_form(begin)
         changes(form, begin)
         buttons(form.config)
         grid_section(form.config)
-    except InputError as error:
-        st.error(str(error), icon=":material/error:")
+except InputError as error:
+    st.error(str(error), icon=":material/error:")
 
 st.subheader("Runs", anchor=False)
 if list_runs():

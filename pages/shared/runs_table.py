@@ -39,6 +39,9 @@ def runs_table(*, limit: int | None = None) -> None:
     """
     active = any(run.status().state in ACTIVE for run in list_runs()[:limit])
     st.fragment(_live_table, run_every=REFRESH_S if active else None)(limit, active)
+    chosen = st.session_state.pop("runs-to-delete", None)
+    if chosen:
+        confirm_delete(chosen)
 
 
 def _live_table(limit: int | None, active: bool) -> None:
@@ -109,7 +112,8 @@ def _actions(chosen: list[Run]) -> None:
         if len(chosen) == 1 and st.button("Duplicate with changes", icon=":material/content_copy:", key="duplicate"):
             st.switch_page("pages/train.py", query_params={"from": chosen[0].id})
         if not read_only() and st.button("Delete", icon=":material/delete:", key="delete"):
-            confirm_delete(chosen)
+            st.session_state["runs-to-delete"] = chosen
+            st.rerun()  # asked from out here, as the table's next tick would close a question of its own
         st.caption(f"{len(chosen)} chosen")
 
 

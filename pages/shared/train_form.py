@@ -49,7 +49,7 @@ NETWORK = {
     "head": "Head channels",
     "search_rows": "Row search, steps",
     "passes": "Looks (passes)",
-    "force_std": "Force a spread of 10",
+    "force_std": "Force spread 10",
 }
 SIZES = {"n_views": "Views", "n_rows": "Rows, px", "n_cols": "Columns, px"}
 ONE_SIZE = {"n_views": "all_n_views", "n_rows": "all_n_rows", "n_cols": "all_n_cols"}  # where stacks have one size

@@ -1,23 +1,26 @@
-"""Where the form of a training begins: a preset, or the settings of a run (``?from=RUN``)."""
+"""Where the form of a training begins: a preset or a run (``?from=RUN``), and a built data set (``?dataset=KEY``)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import streamlit as st
+from pydantic import ValidationError
 
 from pages.shared.runs_table import label
-from tomoalign_core.config import InputError, RunConfig
+from tomoalign_core.config import InputError, RunConfig, first_fault
 from tomoalign_core.learn.presets import PRESETS, preset
-from tomoalign_core.learn.runs import open_run
+from tomoalign_core.learn.runs import Run, open_run
+from tomoalign_core.learn.store import BuiltSet, open_set
 
 PRESET_WORDS = {
     "quick": "**quick** reaches a tenth of a pixel in minutes on two CPU cores.",
     "full": "**full** is how the shipped weights are made: hours on a GPU, days without.",
     "notebook": "**notebook** is the origin of this project, faults and all: its loss never falls. It needs a GPU.",
 }
+T = TypeVar("T", Run, BuiltSet)
 HERE = "train-reset"  # a widget of this page that no address keeps: its state is gone when the page has been left
 
 
@@ -25,8 +28,7 @@ HERE = "train-reset"  # a widget of this page that no address keeps: its state i
 class Beginning:
     """What the form shows when nothing is touched, and what it keeps of what it does not show.
 
-    id : changes when the form has to begin anew. What else an address may name, such as a data set that was built,
-        goes into ``config`` and ``id`` in ``beginning``.
+    id : changes when the form has to begin anew.
     name : what changes are told against.
     arrived : the visitor has just come to this page.
     reset : they ask for all fields as they were.
@@ -40,27 +42,73 @@ class Beginning:
 
 
 def beginning() -> Beginning:
-    """Ask for a preset, unless the address names a run."""
+    """Ask for a preset, unless the address names a run; then put in the data set that the address names.
+
+    Raises
+    ------
+    InputError
+        If that training cannot be on that data set.
+    """
     arrived = HERE not in st.session_state
-    wanted = st.query_params.get("from")
-    if wanted:
-        try:
-            run = open_run(wanted)
-            config = run.config
-        except InputError:
-            text = f"There is no run {wanted} in this workspace; here are the presets."
-            st.warning(text, icon=":material/search_off:")
-        else:
-            reset = _run_bar(run.id, label(run))
-            return Beginning(f"run {run.id}", config.name, config, arrived, reset)
+    run = _named("from", open_run)
+    if run is not None:
+        start = Beginning(f"run {run.id}", run.config.name, run.config, arrived, _run_bar(run.id, label(run)))
+    else:
+        name, reset = _presets(arrived)
+        start = Beginning(name, name, preset(name), arrived, reset)
+    built = _named("dataset", open_set)
+    if built is None:
+        return start
+    _dataset_bar(built)
+    try:
+        config = start.config.changed(dataset=built.config)
+    except ValidationError as error:
+        raise InputError(f"{start.name} on {built.config.name}: {first_fault(error)}") from None
+    return replace(start, id=f"{start.id} on {built.id}", config=config)
+
+
+def _named(what: str, find: Callable[[str], T]) -> T | None:
+    """What the address names, if it is there."""
+    wanted = st.query_params.get(what)
+    if not wanted:
+        return None
+    try:
+        found = find(wanted)
+        found.config  # noqa: B018 (one that cannot be read is as good as none)
+    except InputError as error:
+        st.warning(str(error), icon=":material/search_off:")
+        return None
+    return found
+
+
+def _presets(arrived: bool) -> tuple[str, bool]:
+    if arrived and "preset" not in st.query_params:  # as for the fields, see ``settle``
+        st.session_state["preset"] = st.session_state.get("train-preset", PRESETS[0])
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.segmented_control(
-            "Preset", PRESETS, default="quick", required=True, key="preset", bind="query-params",
+            "Preset", PRESETS, default=PRESETS[0], required=True, key="preset", bind="query-params",
             help="Where the form begins. Another one sets all fields anew.", width="content",
         )  # fmt: skip
         reset = _reset_button()
+    st.session_state["train-preset"] = name
     st.caption(PRESET_WORDS[name])
-    return Beginning(name, name, preset(name), arrived, reset)
+    return name, reset
+
+
+def _dataset_bar(built: BuiltSet) -> None:
+    train, validation = built.split
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            f":material/dataset: On the data set **{built.config.name}**: {train} training and {validation} validation "
+            "stacks",
+            width="content",
+        )
+        query = {"set": built.id}
+        st.page_link("pages/dataset.py", label="Look at it", icon=":material/visibility:", query_params=query)
+        st.button(
+            "Leave it", icon=":material/close:", key="no-dataset", on_click=lambda: st.query_params.pop("dataset"),
+            help="Train on stacks as the settings below say.",
+        )  # fmt: skip
 
 
 def _run_bar(run_id: str, words: str) -> bool:

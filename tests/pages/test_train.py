@@ -154,8 +154,25 @@ def test_a_link_may_begin_as_a_run_and_name_what_differs(trained: Path, workspac
 
 def test_a_run_that_is_not_there_is_named_and_the_form_begins_as_a_preset() -> None:
     at = well(show("train", **{"from": "nowhere"}))
-    assert "no run nowhere" in words(at)
+    assert "nowhere: no such run" in words(at)
     assert by_label(at.button, "Start")
+
+
+def test_a_link_names_the_data_set_to_train_on(workspace: Path, spawned: list[Run]) -> None:
+    from tomoalign_core.learn.store import claim as begin_set
+
+    wanted = preset("quick").dataset.changed(name="mine", fixed=6)
+    built, _ = begin_set(wanted)
+    at = well(show("train", dataset=built.id, epochs="4"))
+    assert "On the data set **mine**" in words(at)
+    started_from(at)
+    assert spawned[0].config.dataset == wanted
+    assert spawned[0].config.train.epochs == 4
+    at = well(show("train", dataset=built.id, preset="notebook"))
+    assert "cnn3d needs one shape" in at.error[0].value
+    by_label(at.button, "Leave it").click().run()
+    assert "On the data set" not in words(well(at))
+    assert not at.error
 
 
 # ---------------------------------------------------------------- several at once
@@ -226,17 +243,17 @@ def test_a_read_only_dashboard_shows_the_form_and_starts_nothing(
 
 
 def actions() -> None:
-    from pages.shared.runs_table import _actions
+    """What stands below the table when all its rows are chosen; AppTest cannot choose rows."""
+    import streamlit as st
+
+    from pages.shared.runs_table import _actions, confirm_delete
     from tomoalign_core.learn.runs import list_runs
 
-    _actions(list_runs())
-
-
-def asked() -> None:
-    from pages.shared.runs_table import confirm_delete
-    from tomoalign_core.learn.runs import list_runs
-
-    confirm_delete(list_runs())
+    chosen = st.session_state.get("runs-to-delete")
+    if chosen:
+        confirm_delete(chosen)
+    else:
+        _actions(list_runs())
 
 
 def test_runs_are_deleted_after_a_question_and_never_under_a_process(trained: Path, workspace: Path) -> None:
@@ -248,7 +265,7 @@ def test_runs_are_deleted_after_a_question_and_never_under_a_process(trained: Pa
         assert {button.label for button in at.button} == {"Compare", "Delete"}
         at.button(key="delete").click().run()
         assert set(runs.list_runs()) == {run, busy}  # only asked
-        at = AppTest.from_function(asked).run()
+        assert "tiny" in words(at) and "busy" in words(at)
         at.button(key="delete-sure").click().run()
         assert "is running; stop it before you delete it" in at.error[0].value
     assert runs.list_runs() == [busy]
