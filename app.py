@@ -27,6 +27,10 @@ PAGES = {
         st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
     ],
     "Use": [st.Page("pages/align.py", title="Align", icon=":material/align_horizontal_center:")],
+    "Read": [
+        st.Page("pages/lesson.py", title="Why it did not converge", icon=":material/school:"),
+        st.Page("pages/help.py", title="Help", icon=":material/help:"),
+    ],
 }
 page = st.navigation(PAGES)
 

@@ -72,7 +72,7 @@ class Training:
         """
         per_epoch = self.config.train.steps_per_epoch
         while self.step < self.steps:
-            record = self._take_step()
+            record = self.take_step()
             for name, value in record.items():
                 self.sums[name] = self.sums.get(name, 0.0) + value
             if self.step % per_epoch == 0:
@@ -88,7 +88,14 @@ class Training:
                 return False
         return True
 
-    def _take_step(self) -> dict[str, float]:
+    def take_step(self) -> dict[str, float]:
+        """One optimizer step; the loss, the rate, and the errors of the last pass on its batch.
+
+        Raises
+        ------
+        Diverged
+            If the loss is not finite.
+        """
         settings = self.config.train
         self.model.train()
         batch = training_batch(self.config.dataset, self.step, settings.batch, self.device)
