@@ -44,7 +44,7 @@ def which_way() -> None:
 
 def python_names() -> None:
     """The functions of the core, from their own docstrings."""
-    from tomoalign_core.reference import modules, public_names
+    from tomoalign_core.reference import modules, public_names, words_of
 
     st.markdown(
         "What the pages do, Python can do without them. The short way in is `import tomoalign_core`; "
@@ -55,14 +55,27 @@ def python_names() -> None:
         "Module", rooms, key="module", bind="query-params", help="`tomoalign_core` holds the short way in."
     )
     for entry in public_names(name):
-        st.help(entry)
+        st.markdown(words_of(entry))
+        st.divider()
+
+
+def pick_topic() -> str:
+    """The topic in the address, ``?topic=gauge``; not bound, as that would put the label's icon there."""
+
+    def chosen() -> None:
+        st.query_params["topic"] = st.session_state["topic-choice"]
+
+    wanted = st.query_params.get("topic", "conventions")
+    st.session_state["topic-choice"] = wanted if wanted in TOPICS else "conventions"
+    st.pills(
+        "Topic", list(TOPICS), required=True, key="topic-choice", wrap=True, on_change=chosen,
+        format_func=lambda key: f"{TOPICS[key][1]} {TOPICS[key][0]}", label_visibility="collapsed",
+    )  # fmt: skip
+    return st.session_state["topic-choice"]
 
 
 st.title("Help", anchor=False)
-topic = st.pills(
-    "Topic", list(TOPICS), default="conventions", required=True, key="topic", bind="query-params", wrap=True,
-    format_func=lambda key: f"{TOPICS[key][1]} {TOPICS[key][0]}", label_visibility="collapsed",
-)  # fmt: skip
+topic = pick_topic()
 if topic == "api":
     python_names()
 else:

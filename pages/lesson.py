@@ -28,7 +28,7 @@ SWITCHES = {
         "`g_norm` gave every answer a standard deviation of 10 px. Such an answer is wrong by 100 px² on its own.",
     ),
     "raw_labels": (
-        "Labels with the gauge in them",
+        "Gauge in the labels",
         "Part of each label cannot be known from any data (see *Gauge* below), yet it was asked for.",
     ),
 }
@@ -158,7 +158,7 @@ def gauge_section() -> None:
         "c + a·cos θ + b·sin θ. TomoAlign takes that part out of every loss and every error. The reconstruction loses "
         "nothing by it: the object is as sharp, only elsewhere."
     )
-    left, middle, right = st.columns([1.25, 1, 1.5], gap="medium")
+    left, middle, right = st.columns([1.5, 1.1, 1], gap="medium")
     with left:
         x = st.slider("Object moved to the right, px", -10.0, 10.0, 8.0, 0.5, key="x", bind=URL, help="x, the a above.")
         y = st.slider("Object moved back, px", -10.0, 10.0, -5.0, 0.5, key="y", bind=URL, help="y, the b above.")
@@ -172,12 +172,12 @@ def gauge_section() -> None:
     with middle:
         apart = float(np.abs(both["sinogram_a"] - both["sinogram_b"]).max() / both["sinogram_a"].max())
         images = {"Sinogram of A": both["sinogram_a"], "Sinogram of B": both["sinogram_b"]}
-        figure = figures.pictures(images, figures.SINOGRAM, stacked=True, dark=is_dark(), height=430)
+        figure = figures.pictures(images, figures.SINOGRAM, stacked=True, dark=is_dark(), height=530)
         chart(figure, key="lesson-sinograms", alt="The sinograms of both stories, which are the same")
-        st.caption(f"They differ by at most {100 * apart:.2g} % of the maximum, which is rounding.")
+        st.caption(f"Largest difference: {100 * apart:.1g} % of the maximum.")
     with right:
         images = {"Slice, by story A": both["slice_a"], "Slice, by story B": both["slice_b"]}
-        figure = figures.pictures(images, figures.SLICE, dark=is_dark(), height=330)
+        figure = figures.pictures(images, figures.SLICE, stacked=True, dark=is_dark(), height=560)
         chart(figure, key="lesson-slices", alt="The slice that each story gives: the same, elsewhere")
 
 

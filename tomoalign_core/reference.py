@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
+import re
 from importlib import import_module
 from typing import Any
 
 import tomoalign_core
+from tomoalign_core.config import Settings
+
+EXAMPLE = re.compile(r"(?:^>>> .*\n?(?:^(?!$|>>>).*\n?)*)+", flags=re.MULTILINE)  # prompts, and what they print
 
 
 def modules() -> list[str]:
@@ -39,3 +43,45 @@ def public_names(module: str) -> list[Any]:
         and entry.__module__ == module
     ]
     return sorted(entries, key=lambda entry: inspect.getsourcelines(entry)[1])
+
+
+def words_of(entry: Any) -> str:
+    """A function or class as Markdown: its signature, and what its docstring says; settings with all their fields."""
+    if inspect.isclass(entry) and issubclass(entry, Settings):
+        return f"{_head(entry.__name__)}\n\n{_prose(entry)}\n\n{_fields(entry)}"
+    parts = [_head(f"{entry.__name__}{_signature(entry)}"), _prose(entry)]
+    if inspect.isclass(entry):
+        for name, method in vars(entry).items():
+            if inspect.isfunction(method) and not name.startswith("_"):
+                parts += [f"`.{name}{_signature(method)}`", _prose(method)]
+    return "\n\n".join(parts)
+
+
+def _head(text: str) -> str:
+    return f"```python\n{text}\n```"
+
+
+def _signature(entry: Any) -> str:
+    """The annotations as they are written, which is shorter than what they mean."""
+    try:
+        plain = str(inspect.signature(entry))
+    except ValueError:
+        return ""
+    return re.sub(r"(: |-> )'([^']*)'", r"\1\2", plain).replace("(self, ", "(").replace("(self)", "()")
+
+
+def _prose(entry: Any) -> str:
+    """A NumPy docstring as Markdown: sections in bold, parameters as a list, examples as code."""
+    text = inspect.getdoc(entry) or ""
+    text = re.sub(r"``([^`]+)``", r"`\1`", text)
+    text = re.sub(r"^(\w+)\n-+\n", r"**\1**\n\n", text, flags=re.MULTILINE)
+    text = re.sub(r"^([\w, *]+) : (.*)$", r"- `\1`: \2", text, flags=re.MULTILINE)
+    return EXAMPLE.sub(lambda found: f"\n```python\n{found[0].rstrip()}\n```\n", text)
+
+
+def _fields(entry: type[Settings]) -> str:
+    rows = ["| field | default | meaning |", "|---|---|---|"]
+    for name, field in entry.model_fields.items():
+        default = "" if field.is_required() else f"`{field.default!r}`" if len(repr(field.default)) < 60 else "…"
+        rows.append(f"| `{name}` | {default} | {field.description or ''} |")
+    return "\n".join(rows)

@@ -101,8 +101,8 @@ def conventions(*, dx_px: float, dy_px: float, roll_deg: float, dark: bool = Fal
             x=points[:, 0], y=points[:, 1], mode="lines", name=name, line=line, fill="toself" if fill else None,
             fillcolor=fill, hoverinfo="skip",
         )  # fmt: skip
-    _arrow(figure, (0, 0), (dx_px, 0), COLOUR["dx"], f"dx = {dx_px:+g} px")
-    _arrow(figure, (dx_px, 0), (dx_px, dy_px), COLOUR["dy"], f"dy = {dy_px:+g} px")
+    _arrow(figure, (0, 0), (dx_px, 0), COLOUR["dx"], f"dx = {dx_px:+g} px", dark)
+    _arrow(figure, (dx_px, 0), (dx_px, dy_px), COLOUR["dy"], f"dy = {dy_px:+g} px", dark)
     figure.add_vline(x=0, line={"color": FAINT, "width": 1, "dash": "dot"})
     figure.add_annotation(x=0, y=-19, text="rotation axis", showarrow=False, xanchor="left", xshift=5, font_color=FAINT)
     figure.add_annotation(
@@ -114,7 +114,9 @@ def conventions(*, dx_px: float, dy_px: float, roll_deg: float, dark: bool = Fal
     return figure.update_yaxes(title_text="← v, px from the centre", range=[20, -20], scaleanchor="x", **quiet)
 
 
-def _arrow(figure: go.Figure, start: tuple[float, float], end: tuple[float, float], colour: str, words: str) -> None:
+def _arrow(
+    figure: go.Figure, start: tuple[float, float], end: tuple[float, float], colour: str, words: str, dark: bool
+) -> None:
     if start == end:
         return
     figure.add_annotation(
@@ -123,6 +125,7 @@ def _arrow(figure: go.Figure, start: tuple[float, float], end: tuple[float, floa
     )  # fmt: skip
     sideways = start[1] == end[1]
     figure.add_annotation(
-        x=(start[0] + end[0]) / 2, y=(start[1] + end[1]) / 2, text=words, showarrow=False,
-        font={"color": colour, "size": 14}, yshift=12 if sideways else 0, xshift=0 if sideways else 44,
+        x=(start[0] + end[0]) / 2, y=(start[1] + end[1]) / 2, text=words, showarrow=False, borderpad=1,
+        font={"color": colour, "size": 14}, yshift=14 if sideways else 0, xshift=0 if sideways else 46,
+        bgcolor="rgba(20,24,29,0.75)" if dark else "rgba(255,255,255,0.75)",
     )  # fmt: skip
