@@ -64,20 +64,28 @@ def faults_chosen() -> object:
 
 def verdict(faults, record) -> str:
     """What one sees, and why, in a sentence or two."""
-    level, end = record.levels.of(faults, record.n_views), float(record.losses[faults.code][-50:].mean())
-    said = f"Ends at **{end:.3g} px²**; a network that knows nothing scores **{level:.3g} px²**. "
-    variance = record.levels.variance if faults.raw_labels else record.levels.free_variance
-    if faults.forced:
-        said += f"100 of it is the forced spread of the answers, {variance:.2g} the spread of the labels. "
+    level, end = record.levels.of(faults, record.n_views), float(record.losses[faults.code][-30:].mean())
+    spread = record.levels.variance if faults.raw_labels else record.levels.free_variance
+    said = f"Ends at **{end:.3g} px²**. A network that knows nothing scores **{level:.3g} px²**: "
+    said += f"{spread:.2g} is the spread of the labels"
+    said += f", {level - spread:.3g} the forced spread of the answers. " if level > 2 * spread else ". "
     if faults.no_step:
-        return said + "Nothing is learned, as no weight changes: the line only shows which stack is up."
-    if faults.unmoved:
-        return said + "There is nothing to learn from: the pictures are the same whatever the labels say."
+        return said + "\n\nNothing is learned, as no weight changes: the line only shows which stack is up."
+    if faults.forced and faults.raw_labels:
+        return said + (
+            "\n\nEvery answer must be 10 px wrong somewhere. The little that it falls below is the mean of the "
+            "96 label tables, learned by heart: it helps with no other stack."
+        )
     if faults.forced:
-        return said + "It learns, and no answer it may give is any better: guessing costs 100 more than saying 0."
+        return said + (
+            "\n\nNow the weights move, and find a way out: the forced spread goes into the **gauge**, which is taken "
+            "out of the answer and costs nothing. What is left over says nothing but 0."
+        )
+    if faults.unmoved:
+        return said + "\n\nThere is nothing to learn from: the pictures are the same whatever the labels say."
     return said + (
-        "All that was broken is mended, and it still says nothing but 0: pooling and flattening have to learn each "
-        "view's each position by heart. That is not a fault of the code, but of the idea."
+        "\n\nAll that was broken is mended, and it still says nothing but 0: pooling and flattening have to learn each "
+        "place of each view by heart. That is not a fault of the code, but of the idea."
     )
 
 

@@ -358,7 +358,7 @@ def _check_kind(kind: str) -> None:
 def lesson(
     out: Annotated[Path | None, typer.Option(help="Where the curves go; the page shows those in the package")] = None,
     scale: Annotated[float, typer.Option(help="Size, as a part of the notebook's", min=0.2, max=1.0)] = 0.25,
-    steps: Annotated[int, typer.Option(help="Steps of each training", min=20)] = 200,
+    steps: Annotated[int, typer.Option(help="Steps of each training", min=20)] = 120,
 ) -> None:
     """Train the notebook's network with each combination of its four faults, and keep the curves for the lesson."""
     from tomoalign_core.learn.lesson import RECORD, record

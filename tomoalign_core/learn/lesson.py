@@ -27,7 +27,7 @@ from tomoalign_core.simulate.phantoms import Ellipsoids
 from tomoalign_core.simulate.project import project_ellipsoids
 
 RECORD = Path(__file__).parent / "lesson.npz"
-SCALE, STEPS, CENTROID_STEPS = 0.25, 200, 60
+SCALE, STEPS, CENTROID_STEPS = 0.25, 120, 60
 PROBE_PX = np.linspace(-5.0, 5.0, 11)  # movements of one view, to see what a network answers to them
 CENTROID = TrainConfig(epochs=1, steps_per_epoch=CENTROID_STEPS, batch=1, learning_rate=1e-3, device="cpu")
 
@@ -66,15 +66,15 @@ class Levels(NamedTuple):
     floor: float
 
     def of(self, faults: Faults, n_views: int) -> float:
-        """The loss of a network that knows nothing, under these faults.
+        """The loss of a network that knows nothing of the stack before it, under these faults.
 
-        An output forced to a standard deviation of 10 adds 100, of which the gauge's share is taken out with it:
-        three of N directions in dx, one of N in dy.
+        An output forced to a standard deviation of 10 adds 100. Where the gauge is taken out, its share of that goes
+        too: three of N directions in dx, one of N in dy; and a network that learns puts all of it there.
         """
-        forced = 100.0 if faults.forced else 0.0
         if faults.raw_labels:
-            return forced + self.variance
-        return forced * (1 - 2 / n_views) + self.free_variance
+            return (100.0 if faults.forced else 0.0) + self.variance
+        stays = 1 - 2 / n_views if faults.forced and faults.no_step else 0.0
+        return 100.0 * stays + self.free_variance
 
 
 def levels(config: RunConfig) -> Levels:
