@@ -8,7 +8,7 @@ import pytest
 from filelock import FileLock
 from kit import in_state, show, well
 
-PAGES = ("overview", "simulate", "dataset", "model", "train", "monitor", "compare", "align")
+PAGES = ("overview", "simulate", "dataset", "model", "train", "monitor", "compare", "align", "lesson", "help")
 
 
 @pytest.mark.parametrize("page", PAGES)
