@@ -1,4 +1,4 @@
-"""A training belongs to its folder: tabs and servers come and go, and it goes on; who is only shown it starts nothing."""
+"""A training belongs to its folder: tabs and servers come and go, and it goes on; who only watches starts nothing."""
 
 from __future__ import annotations
 
