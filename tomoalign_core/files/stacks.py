@@ -281,6 +281,7 @@ def write_views(file: h5py.File, proj: Views, mask: Views | None, angle_rad: NDA
 
 
 def write_shifts(group: h5py.Group, shifts: Shifts) -> None:
+    """Write a shift table into a group of an HDF5 file, in the columns of the CSV, with its convention."""
     group.attrs["convention"] = (
         "what the stage did: roll_deg from +u to +v about the centre, then dx_px right, dy_px down"
     )
