@@ -204,15 +204,11 @@ class SimulationConfig(Settings):
     misalign: MisalignConfig = MisalignConfig()
     noise: NoiseConfig = NoiseConfig()
     seed: int = Field(0, ge=0, description="The same seed gives the same stack")
-    # left out of the key where it is not set: the object then follows from the rest
     phantom_seed: int | None = Field(
-        None,
-        ge=0,
-        exclude_if=lambda seed: seed is None,
-        description="Draw the object from a seed of its own: it stays when the scan changes",
+        None, ge=0, description="Draw the object from a seed of its own: it stays when the scan changes"
     )
     engine: Engine = Field("torch", description="Who projects: torch, exactly; tomopy, from voxels, where installed")
-    silent_at_default = frozenset({"engine"})
+    silent_at_default = frozenset({"engine", "phantom_seed"})
 
 
 # ---------------------------------------------------------------- learning

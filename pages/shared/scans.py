@@ -1,7 +1,7 @@
 """Simulated scans for the screen: made once for the same settings, kept for all visitors.
 
-Three caches, so that a change computes only what it changes: the projections of a perfect stage, those of the stage
-as it moved, and what the detector made of them. Noise projects nothing anew.
+Caches one on the other, so that a change computes only what it changes: the projections of a perfect stage, those of
+the stage as it moved, and what the detector made of them. Noise projects nothing anew.
 """
 
 from __future__ import annotations
@@ -80,15 +80,17 @@ def _preview(config_json: str, changed_ns: int) -> Preview:
     config = SimulationConfig.from_json(config_json)
     plan = plan_scan(config)
     object_key = repr((config.phantom.path, changed_ns)) if config.phantom.path else _digest(plan)
-    view_key = repr((object_key, plan.engine, plan.n_rows, plan.n_cols, plan.shifts.angle_rad.tobytes()))
+    turn_key = repr((object_key, plan.engine, plan.n_cols, plan.shifts.angle_rad.tobytes()))
+    view_key = repr((turn_key, plan.n_rows))
     stage = np.stack([plan.shifts.dx_px, plan.shifts.dy_px, plan.shifts.roll_deg])
-    scan = expose(plan, _moved(repr((view_key, stage.tobytes())), plan))
+    turned = _turned(turn_key, plan)
+    scan = expose(plan, _moved(repr((view_key, stage.tobytes())), plan, turned))
     noise = {"gaussian": scan.gaussian, "counts": scan.counts}
     clean = scan.clean.numpy()
     return Preview(
         key=repr((config_json, changed_ns)),
         proj=scan.proj.numpy(),
-        aligned=(_still(view_key, plan) * scan.scale).numpy(),
+        aligned=(_still(view_key, plan, turned) * scan.scale).numpy(),
         shifts=scan.shifts,
         bound_px=scan_bound(clean, **noise),
         roll_bound_deg=scan_roll_bound(clean, **noise),
@@ -97,13 +99,18 @@ def _preview(config_json: str, changed_ns: int) -> Preview:
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
-def _moved(key: str, _plan: ScanPlan) -> torch.Tensor:
-    return _plan.project()
+def _turned(key: str, _plan: ScanPlan) -> torch.Tensor | None:
+    return _plan.turn()
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
-def _still(key: str, _plan: ScanPlan) -> torch.Tensor:
-    return _plan.project(moved=False)
+def _moved(key: str, _plan: ScanPlan, _turned: torch.Tensor | None) -> torch.Tensor:
+    return _plan.project(turned=_turned)
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _still(key: str, _plan: ScanPlan, _turned: torch.Tensor | None) -> torch.Tensor:
+    return _plan.project(moved=False, turned=_turned)
 
 
 def _digest(plan: ScanPlan) -> str:

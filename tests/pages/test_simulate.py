@@ -31,9 +31,9 @@ def projected(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
     made: list[bool] = []
     project = ScanPlan.project
 
-    def counted(self: ScanPlan, *, moved: bool = True, device: Any = "cpu") -> Any:
+    def counted(self: ScanPlan, *, moved: bool = True, **rest: Any) -> Any:
         made.append(moved)
-        return project(self, moved=moved, device=device)
+        return project(self, moved=moved, **rest)
 
     monkeypatch.setattr(ScanPlan, "project", counted)
     return made
@@ -77,6 +77,7 @@ def test_the_address_restores_the_settings_and_the_row() -> None:
         "preset": "Low dose", **SMALL, "kind": "Foam", "range": "120", "start": "-60", "end": "true", "object": "5",
         "seed": "9", "dx": "2.5", "roll": "0.7", "drift": "3", "jumps": "2", "outliers": "4", "uniform": "6",
         "noise": "Both", "gaussian": "2.5", "counts": "1,000", "background": "15", "gain": "8", "rescale": "true",
+        "clip": "true",
         "row": "7",
     }  # fmt: skip
     at = well(show("simulate", **query))
@@ -88,7 +89,7 @@ def test_the_address_restores_the_settings_and_the_row() -> None:
     assert config.misalign == low_dose.misalign.changed(
         dx_sigma_px=2.5, roll_sigma_deg=0.7, drift_px=3, jumps=2, outlier_fraction=0.04, uniform_px=6
     )
-    assert config.noise == NoiseConfig(gaussian=0.025, counts=1000, background=0.15, gain=0.08, rescale=True)
+    assert config.noise == NoiseConfig(gaussian=0.025, counts=1000, background=0.15, gain=0.08, rescale=True, clip=True)
     assert at.slider(key="row").value == movie_of(at)["row"] == 7
 
 

@@ -238,6 +238,16 @@ def test_plans_that_differ_in_noise_have_the_same_projections():
 # ---------------------------------------------------------------- scans of voxel volumes
 
 
+def test_a_volume_that_was_turned_before_is_scanned_as_one_that_was_not(tmp_path):
+    np.save(tmp_path / "volume.npy", np.random.default_rng(0).uniform(size=(12, 20, 20)).astype(np.float32))
+    phantom = PhantomConfig(kind="voxels", path=str(tmp_path / "volume.npy"))
+    plan = plan_scan(SimulationConfig(scan=SCAN, phantom=phantom, misalign=MisalignConfig(roll_sigma_deg=2)))
+    turned = plan.turn()
+    for moved in (True, False):
+        assert torch.equal(plan.project(moved=moved, turned=turned), plan.project(moved=moved))
+    assert plan_scan(SimulationConfig(scan=SCAN)).turn() is None
+
+
 def lopsided(k: int = 1) -> Ellipsoids:
     """Two ellipsoids, lopsided in every direction, on a k times finer grid."""
     return Ellipsoids.from_axes(

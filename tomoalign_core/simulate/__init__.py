@@ -95,10 +95,26 @@ class ScanPlan:
     clip: bool = False
     engine: Engine = "torch"
 
-    def project(self, *, moved: bool = True, device: torch.device | str = "cpu") -> torch.Tensor:
-        """Line integrals (N, V, U) without noise: as the stage moved, or as a perfect stage had stood."""
+    def project(
+        self, *, moved: bool = True, turned: torch.Tensor | None = None, device: torch.device | str = "cpu"
+    ) -> torch.Tensor:
+        """Line integrals (N, V, U) without noise: as the stage moved, or as a perfect stage had stood.
+
+        ``turned`` saves most of the time where ``turn`` has given it.
+        """
         shifts = self.shifts if moved else None
+        if turned is not None:
+            return _place(turned, self.n_rows, self.n_cols, shifts)
         return _project(self.engine, self.phantom, self.shifts.angle_rad, self.n_rows, self.n_cols, shifts, device)
+
+    def turn(self, *, device: torch.device | str = "cpu") -> torch.Tensor | None:
+        """The projections of a volume before they are moved and cut, (N, Z, W), the same whatever the stage does.
+
+        None where the movement goes into the projection itself: for ellipsoids, and by tomopy.
+        """
+        if isinstance(self.phantom, Ellipsoids) or self.engine != "torch":
+            return None
+        return _turn(self.phantom, self.shifts.angle_rad, self.n_cols, device)
 
 
 def simulate(
@@ -218,9 +234,12 @@ def _project(
         return torch.from_numpy(views).to(device)
     if isinstance(phantom, Ellipsoids):
         return project_ellipsoids(phantom, angle_rad, n_rows=rows, n_cols=cols, shifts=shifts, device=device)
-    volume = phantom.to(device)
-    stack = project_volume(volume, torch.from_numpy(angle_rad).to(device), n_cols=max(volume.shape[-1], cols))
-    return _place(stack, rows, cols, shifts)
+    return _place(_turn(phantom, angle_rad, cols, device), rows, cols, shifts)
+
+
+def _turn(volume: torch.Tensor, angle_rad: np.ndarray, cols: int, device: torch.device | str) -> torch.Tensor:
+    angle = torch.from_numpy(angle_rad).to(device)
+    return project_volume(volume.to(device), angle, n_cols=max(volume.shape[-1], cols))
 
 
 def _place(stack: torch.Tensor, rows: int, cols: int, shifts: Shifts | None) -> torch.Tensor:
