@@ -151,7 +151,7 @@ def _columns() -> dict[str, Any]:
         "device": st.column_config.TextColumn("device"),
         "parameters": number("parameters", format="localized", help="Learnt numbers of the network."),
         "monitor": st.column_config.LinkColumn("", display_text="Monitor", help="Open this run on the Monitor page."),
-        "train": st.column_config.LinkColumn("", display_text="Change", help="Train with changes to these settings."),
+        "train": st.column_config.LinkColumn("", display_text="Train", help="Train with changes to these settings."),
     }
 
 
