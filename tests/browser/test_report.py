@@ -20,6 +20,8 @@ from tomoalign_core.show.report import Report, write_report
 pytestmark = IN_A_BROWSER
 DRAWN = """() => [...document.querySelectorAll('figure')].filter(f => f.querySelector('.js-plotly-plot .main-svg')
   && f.querySelector('.trace, image, .point')).length"""
+WIDER = """() => [...document.querySelectorAll('figure')].filter(f =>
+  f.querySelector('.main-svg').getBoundingClientRect().width > f.getBoundingClientRect().width + 1).map(f => f.ariaLabel)"""
 
 
 def of_a_run(folder: Path) -> Report:
@@ -53,6 +55,7 @@ def test_a_report_opens_from_the_disk_without_a_network_and_draws_every_figure(
     assert said == []
     assert page.locator("h1").inner_text() == report.title
     assert report.lead in page.locator(".lead").inner_text()
+    assert page.evaluate(WIDER) == []
     for place in page.locator("figure").all():
         picture = np.asarray(Image.open(io.BytesIO(place.screenshot())).convert("L"), float)
         ink = np.mean(picture < 230)

@@ -40,12 +40,13 @@ td, th { padding: .28rem .8rem; text-align: right; border-bottom: 1px solid #e4e
 th { border-bottom: 1px solid #9aa5b1; font-weight: 600; }
 td:first-child, th:first-child { text-align: left; padding-left: 0; } tbody tr:hover { background: #f5f7f9; }
 table.words td, table.words th { text-align: left; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(430px, 100%), 1fr)); gap: .6rem; }
-figure { margin: .4rem 0; min-width: 0; } figure.wide { grid-column: 1 / -1; }
+.figures { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .6rem; }
+figure { margin: .4rem 0; } figure.wide { grid-column: 1 / -1; }
+@media screen and (max-width: 800px) { .figures { grid-template-columns: minmax(0, 1fr); } }
 details { margin: 1.2rem 0; } summary { cursor: pointer; font-weight: 600; }
 pre { background: #f5f7f9; padding: .8rem 1rem; overflow-x: auto; font-size: .82rem; white-space: pre-wrap; }
 footer { margin-top: 3rem; padding-top: .8rem; border-top: 1px solid #d9dfe5; color: #616e7c; font-size: .85rem; }
-@media print { body { padding: 0; font-size: 11pt; max-width: none; } .modebar { display: none; }
+@media print { body { width: 1080px; padding: 0; zoom: .66; } .modebar { display: none !important; }
   section, figure, tr { break-inside: avoid; } h2 { break-after: avoid; } details:not([open]) { display: none; } }
 """
 
