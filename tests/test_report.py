@@ -15,6 +15,7 @@ from reports import CASES, SIMULATION, drawn_run, simulated_file
 
 from tomoalign_core import cli
 from tomoalign_core.align import find_shifts
+from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.config import InputError
 from tomoalign_core.files.shifts import read_csv, write_csv
 from tomoalign_core.files.stacks import Stack, read_stack
@@ -102,13 +103,13 @@ def test_a_long_run_stays_small_enough_for_a_mail() -> None:
 
 
 def test_a_large_noisy_stack_stays_small_enough_for_a_mail() -> None:
-    proj = np.random.default_rng(0).normal(size=(60, 40, 1200)).astype(np.float32)  # noise is the worst for a PNG
-    stack = Stack(proj=proj, angle_rad=angles(60), source="large.h5")
-    still = Shifts.from_arrays(angle_rad=stack.angle_rad, dx_px=np.zeros(60), dy_px=np.zeros(60))
+    proj = np.random.default_rng(0).normal(size=(30, 40, 1100)).astype(np.float32)  # noise is the worst for a PNG
+    still = Shifts.from_arrays(angle_rad=angles(30), dx_px=np.zeros(30), dy_px=np.zeros(30))
+    stack = Stack(proj=proj, angle_rad=still.angle_rad, source="large.h5", truth=still)
     report = stack_report(stack, [Alignment(name="nothing", shifts=still)])
     assert len(to_html(report)) < LARGEST_MAIL
     slices = next(d.figure for s in report.sections for d in s.drawings if d.alt.startswith("Slice"))
-    assert slices.layout.xaxis.range == (-0.5, 1199.5) and slices.data[0].dx == 3  # still in its own pixels
+    assert slices.layout.xaxis.range == (-0.5, 1099.5) and slices.data[0].dx == 2  # still in its own pixels
 
 
 def test_nothing_in_a_report_points_outside(tmp_path: Path) -> None:
@@ -160,6 +161,11 @@ def test_without_a_truth_a_report_claims_no_error(tmp_path: Path) -> None:
     stack = replace(read_stack(simulated_file(tmp_path / "s.h5")), truth=None, config_json=None)
     report = aligned_report(stack, methods=["center-of-mass"])
     assert "truth is not known" in report.lead and "rms, gauge removed" in report.lead
+    rows = cells(report, "Methods on this stack")
+    found = find_shifts(stack.proj, stack.angle_rad, method="center-of-mass")
+    expected = held_out_residual(stack.proj, stack.angle_rad, found).overall
+    assert rows["center-of-mass"][2] == f"{expected:.3f}" and f"aligned {100 * expected:.0f} %" in report.lead
+    assert float(rows["as measured"][2]) > 1.5 * expected
     assert not [alt for alt in alts(report) if "true" in alt]
 
 
@@ -204,7 +210,7 @@ def test_bad_input_of_a_report_is_one_line_and_leaves_no_file(
         ((tmp_path / "nothing.h5",), "no such run and no such file"),
         ((drawn_run().id, "--method", "center-of-mass"), "is a run"),
         ((scan, "--method", "magic"), "no method is called"),
-        ((scan, "--shifts", short), "3 views, but"),
+        ((scan, "--shifts", short), "holds the shifts of 3 views, but"),
         ((scan, "--shifts", unused), "uses no view"),
         ((scan, "--shifts", tmp_path / "no.csv"), "no such shift table"),
         ((scan, "--kind", "wave"), "--kind wave"),

@@ -18,6 +18,7 @@ from pages.shared.align_table import RESIDUAL, rows_of, show_table, work_out
 from pages.shared.align_view import VIEW, one_view
 from pages.shared.align_work import Found, Result, residual_key, residuals
 from pages.shared.looks import CHART_CONFIG, is_dark
+from pages.shared.report_button import stack_report_button
 from pages.shared.sources import size_words
 from pages.shared.telling import telling
 from pages.shared.words import GAUGE
@@ -179,6 +180,11 @@ def _downloads(result: Result, found: Found) -> None:
             "Settings (JSON)", settings_json(result, found), _file_name(result, "alignment.json"),
             "application/json", icon=":material/settings:", on_click="ignore",
             help="What was aligned, by what, with which edits, and the scores.",
+        )  # fmt: skip
+        others = [other for name, other in result.found.items() if name != found.name]
+        stack_report_button(
+            result.stack, [found, *others], name=result.name, bound_px=result.bound_px,
+            file_name=_file_name(result, "report.html"),
         )  # fmt: skip
         size = result.stack.proj.size * 4.0
         if size < LARGE_DOWNLOAD or read_only():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import streamlit as st
 
+from pages.shared.align_work import Found
 from tomoalign_core.files.stacks import Stack
-from tomoalign_core.geometry import Shifts
 from tomoalign_core.learn.runs import Run
 from tomoalign_core.show.report import Report, to_html
 
@@ -24,25 +25,22 @@ def run_report_button(run: Run) -> None:
 
 
 def stack_report_button(
-    stack: Stack,
-    found: Mapping[str, tuple[Shifts, float | None]],
-    *,
-    bound_px: tuple[float, float] | None,
-    file_name: str,
+    stack: Stack, found: Sequence[Found], *, name: str, bound_px: tuple[float, float] | None, file_name: str
 ) -> None:
     """What was found in a stack as a file.
 
     Parameters
     ----------
-    found : name of the method to its shifts and seconds; the first is looked at closely.
+    found : the tables; the first is looked at closely.
+    name : the stack's, as the visitor knows it.
     bound_px : the Cramér-Rao bound, where it is known.
     """
 
     def make() -> Report:
         from tomoalign_core.report import Alignment, stack_report
 
-        alignments = [Alignment(name=name, shifts=s, seconds=seconds) for name, (s, seconds) in found.items()]
-        return stack_report(stack, alignments, bound_px=bound_px)
+        alignments = [Alignment(name=one.name, shifts=one.shifts, seconds=one.seconds) for one in found]
+        return stack_report(replace(stack, source=name), alignments, bound_px=bound_px)
 
     _button(make, file_name, "shifts, scores, sinogram and slice before and after")
 

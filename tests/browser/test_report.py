@@ -20,8 +20,9 @@ from tomoalign_core.show.report import Report, write_report
 pytestmark = IN_A_BROWSER
 DRAWN = """() => [...document.querySelectorAll('figure')].filter(f => f.querySelector('.js-plotly-plot .main-svg')
   && f.querySelector('.trace, image, .point')).length"""
-WIDER = """() => [...document.querySelectorAll('figure')].filter(f =>
-  f.querySelector('.main-svg').getBoundingClientRect().width > f.getBoundingClientRect().width + 1).map(f => f.ariaLabel)"""
+WIDER = """() => { const width = element => element.getBoundingClientRect().width;
+  return [...document.querySelectorAll('figure')].filter(f => width(f.querySelector('.main-svg')) > width(f) + 1)
+    .map(f => f.ariaLabel); }"""
 
 
 def of_a_run(folder: Path) -> Report:

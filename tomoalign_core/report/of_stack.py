@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomoalign_core.align import find_shifts, undo_shifts
+from tomoalign_core.align.edits import check_same_scan
+from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.config import InputError, SimulationConfig
 from tomoalign_core.files.shifts import read_csv, to_csv
 from tomoalign_core.files.stacks import Stack
@@ -23,6 +25,11 @@ from tomoalign_core.show import figures
 from tomoalign_core.show.report import Drawing, Report, Section, Table
 from tomoalign_core.simulate.slices import find_axis, sinogram_of, slice_of
 
+RESIDUAL = (
+    "The truth is not known. Each view is foretold from all the others, reconstructed without it, and compared with "
+    "the view as measured: the residual is 0 where it is foretold exactly, and 1 where not at all. Noise and few views "
+    "keep it above 0; what counts is which table has the least."
+)
 SPARE_ROWS = 32
 Images = NDArray[np.float32]
 BEFORE, AFTER, TRUE = "as measured", "aligned", "by the true shifts"
@@ -114,26 +121,24 @@ def stack_report(
     Raises
     ------
     InputError
-        If a table of shifts has another number of views than the stack, or uses none.
+        If a table of shifts belongs to another scan, or uses no view.
     """
     for one in alignments:
-        if len(one.shifts) != len(stack.proj):
-            raise InputError(
-                f"{one.name}: {len(one.shifts)} views, but {stack.source} has {len(stack.proj)}; give its own shifts"
-            )
+        check_same_scan(one.shifts, stack.angle_rad, one.name)
         if not one.shifts.used.any():
             raise InputError(f"{one.name}: uses no view of {stack.source}; set used to 1 where a view is good")
     first, name = alignments[0], Path(stack.source).name
+    judged = {} if stack.truth is not None else _residuals(stack, alignments)
     return Report(
         title=f"Alignment of {name}",
         below=f"{stack.source}, by {first.name}",
-        lead=_lead(stack, first, name, bound_px),
+        lead=_lead(stack, first, name, bound_px, judged),
         facts=_facts(stack, first),
         sections=[
             _before_after(stack, first.shifts, perfect),
             _shifts(stack, alignments, bound_px),
             *_confidence(first, stack.truth),
-            _methods(alignments, stack.truth, bound_px),
+            _methods(stack, alignments, bound_px, judged),
             Section(
                 heading="The shifts as a table",
                 words="Save this text as shifts.csv: TomoAlign reads it.",
@@ -146,14 +151,29 @@ def stack_report(
     )
 
 
-def _lead(stack: Stack, first: Alignment, name: str, bound_px: tuple[float, float] | None) -> str:
+def _still(stack: Stack) -> Shifts:
+    """The table of a stage that did not move."""
+    nothing = np.zeros(len(stack.proj))
+    return Shifts.from_arrays(angle_rad=stack.angle_rad, dx_px=nothing, dy_px=nothing)
+
+
+def _residuals(stack: Stack, alignments: Sequence[Alignment]) -> dict[str, float]:
+    """How badly the views foretell each other, as measured and by each alignment."""
+    tables = {BEFORE: _still(stack)} | {one.name: one.shifts for one in alignments}
+    return {name: held_out_residual(stack.proj, stack.angle_rad, table).overall for name, table in tables.items()}
+
+
+def _lead(
+    stack: Stack, first: Alignment, name: str, bound_px: tuple[float, float] | None, judged: Mapping[str, float]
+) -> str:
     """The result in a sentence or two."""
     if stack.truth is None:
         free = first.shifts.gauge_free()
         dx, dy = (rms(values[first.shifts.used]) for values in (free.dx_px, free.dy_px))
         return (
-            f"{name} moved by {number(dx, 2)} px in dx and {number(dy, 2)} px in dy (rms, gauge removed). The truth is "
-            "not known: judge by the slice and the sinogram."
+            f"{name} moved by {number(dx, 2)} px in dx and {number(dy, 2)} px in dy (rms, gauge removed). Its truth is "
+            f"not known; as measured, {100 * judged[BEFORE]:.0f} % of a view is not foretold by the other views, once "
+            f"aligned {100 * judged[first.name]:.0f} %."
         )
     score = score_shifts(first.shifts, stack.truth)
     words = f"dx {number(score.dx_rmse_px)} px, dy {number(score.dy_rmse_px)} px rms on {name}"
@@ -252,17 +272,28 @@ def _confidence(first: Alignment, truth: Shifts | None) -> list[Section]:
     return [Section(heading="Confidence", words=words, tables=[Table(head=head, rows=rows)])]
 
 
-def _methods(alignments: Sequence[Alignment], truth: Shifts | None, bound_px: tuple[float, float] | None) -> Section:
+def _methods(
+    stack: Stack,
+    alignments: Sequence[Alignment],
+    bound_px: tuple[float, float] | None,
+    judged: Mapping[str, float],
+) -> Section:
+    """The methods side by side: by their errors, or else by how well the views foretell each other."""
     head, rows = ["method", "time, s", "views left out"], []
-    for one in alignments:
+    for one in (Alignment(name=BEFORE, shifts=_still(stack)), *alignments):
         row = [one.name, number(one.seconds, 2), str(int((~one.shifts.used).sum()))]
-        if truth is not None:
-            s = score_shifts(one.shifts, truth)
+        if stack.truth is not None:
+            s = score_shifts(one.shifts, stack.truth)
             row += [number(v) for v in (s.dx_rmse_px, s.dy_rmse_px, s.dx_worst_px, s.dy_worst_px, s.roll_rmse_deg)]
+        else:
+            row.append(number(judged[one.name]))
         rows.append(row)
-    if truth is not None:
+    if stack.truth is not None:
+        words = "Root mean square and worst errors over the views used, gauge removed."
         head += ["dx, px", "dy, px", "worst dx, px", "worst dy, px", "roll, degrees"]
         if bound_px is not None and max(bound_px) > 0:
             rows.append(["Cramér–Rao bound", "", "", number(bound_px[0]), number(bound_px[1]), "", "", ""])
-    words = "Root mean square and worst errors over the views used, gauge removed." if truth is not None else ""
+    else:
+        words = RESIDUAL
+        head.append("held-out residual")
     return Section(heading="Methods on this stack", words=words, tables=[Table(head=head, rows=rows)])

@@ -1,0 +1,43 @@
+"""The reports that pages offer hold what the page shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from kit import SCAN, show, well
+
+from tomoalign_core.config import NoiseConfig, SimulationConfig
+from tomoalign_core.files.stacks import write_stack
+from tomoalign_core.simulate import simulate
+
+
+@pytest.fixture
+def reports(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], str]]:
+    """File name to what the report button of the last run would give."""
+    offered: dict[str, Callable[[], str]] = {}
+
+    def button(label: str, data: Callable[[], str], file_name: str, *args: object, **kwargs: object) -> None:
+        if label == "Report (HTML)":
+            offered[file_name] = data
+
+    monkeypatch.setattr(st, "download_button", button)
+    return offered
+
+
+def test_align_offers_a_report_of_the_table_that_is_looked_at(
+    workspace: Path, reports: dict[str, Callable[[], str]]
+) -> None:
+    scan = simulate(SimulationConfig(scan=SCAN, noise=NoiseConfig(gaussian=0.02), seed=1))
+    path = workspace / "scan.h5"
+    write_stack(path, proj=scan.proj.numpy(), angle_rad=scan.angle_rad, truth=scan.shifts)
+    query = {"methods": "center-of-mass,profile-correlation", "tab": "Save"}
+    at = show("align", source="Server file", path=str(path), **query)
+    well(at.button(key="align").click().run())
+    text = reports["scan-report.html"]()
+    error = at.dataframe[0].value.set_index("method")["error dx, px"]
+    assert "by centre of mass" in text
+    for method in ("centre of mass", "profile correlation"):
+        assert f"<td>{method}</td>" in text and f"<td>{error[method]:.3f}</td>" in text
