@@ -13,6 +13,7 @@ from pages.shared.reading import config_of
 from pages.shared.runs_table import label
 from pages.shared.words import NOT_TRAINED
 from tomoalign_core.config import InputError
+from tomoalign_core.engines import HOW_TO_GET_TOMOPY, tomopy_installed
 from tomoalign_core.files.shifts import read_csv
 from tomoalign_core.geometry import Shifts
 from tomoalign_core.learn.jobs import read_only
@@ -26,7 +27,9 @@ METHODS = {
     "center-of-mass": "Centre of mass",
     "profile-correlation": "Profile correlation",
     "phase-correlation": "Phase correlation",
+    **({"tomopy-joint": "Joint reprojection (tomopy)"} if tomopy_installed() else {}),
 }
+AT_FIRST = [method for method in METHODS if method != "tomopy-joint"]  # which takes a hundred times longer
 FROM_FILE = "From a file"
 
 
@@ -39,13 +42,15 @@ def pick_methods() -> list[Asked]:
         If the shift table that was given cannot be read.
     """
     labels = METHODS | ({} if read_only() else {FILE: FROM_FILE})
-    _from_address("methods", list(METHODS), list(labels))
+    _from_address("methods", AT_FIRST, list(labels))
     chosen = st.pills(
         "Methods", list(labels), selection_mode="multi", key="methods", wrap=True, format_func=labels.get,
         persist_state="session",
         help="All are shown side by side on the same stack. *From a file* takes a shift table (CSV) as it is.",
     )  # fmt: skip
-    _to_address("methods", chosen, list(METHODS))
+    _to_address("methods", chosen, AT_FIRST)
+    if "tomopy-joint" not in METHODS:
+        st.caption(f"Joint reprojection needs tomopy: `{HOW_TO_GET_TOMOPY}`")
     asked: list[Asked] = []
     for method in chosen:
         if method == "network":

@@ -11,6 +11,7 @@ from pages.shared.sources import FROM_SIMULATE
 from tomoalign_core.config import DatasetConfig, InputError, SimulationConfig, ValidationCase, first_fault
 from tomoalign_core.learn.presets import PRESETS, like_simulation, preset, resized
 from tomoalign_core.learn.room import Estimate, Shape, estimate, in_words
+from tomoalign_core.learn.shapes import shapes
 from tomoalign_core.learn.store import free_bytes
 
 URL = "query-params"
@@ -154,6 +155,7 @@ def takes(config: DatasetConfig, batch: int) -> Estimate:
         help=f"The {batch} largest stacks that a training step can meet; the network's own memory comes on top.",
     )
     parts_table(found)
+    shapes_box(config)
     return found
 
 
@@ -175,6 +177,15 @@ def parts_table(found: Estimate) -> None:
         hide_index=True,
         column_config={"shape": st.column_config.TextColumn("shape", help="Views × rows × columns.")},
     )
+
+
+def shapes_box(config: DatasetConfig) -> None:
+    """The shapes of a fixed set as the notebook printed them."""
+    if config.fixed is None:
+        return
+    with st.expander("Shapes, as the notebook printed them", icon=":material/straighten:"):
+        st.code("\n".join(f"{name:<16}{shape}" for name, shape in shapes(config).items()), language=None)
+        st.caption("An entry: a stack (batch, channel, views, rows, columns) and its label, dx of all views, then dy.")
 
 
 def _shapes(smallest: Shape, largest: Shape) -> str:

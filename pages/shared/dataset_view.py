@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from pages.shared.dataset_form import estimate_of, parts_table
+from pages.shared.dataset_form import estimate_of, parts_table, shapes_box
 from pages.shared.looks import ACTIVE, chart, is_dark, state_badge
 from pages.shared.sources import PATH
 from pages.shared.words import duration
@@ -151,6 +151,7 @@ def holds(built: BuiltSet) -> None:
         help="The key names the settings: the same settings have the same key, whatever the name.",
     )
     parts_table(estimate_of(config.to_json(indent=None)))
+    shapes_box(config)
     st.download_button(
         "Settings (JSON)", config.to_json(), f"{built.id}.json", "application/json",
         icon=":material/download:", on_click="ignore",

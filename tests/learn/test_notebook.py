@@ -10,9 +10,10 @@ import torch
 from torchinfo import summary
 
 from tomoalign_core.config import Cnn3dConfig, DatasetConfig, InputError, SimulationConfig
-from tomoalign_core.learn.dataset import training_stack
-from tomoalign_core.learn.models import Cnn3d
-from tomoalign_core.learn.presets import notebook, preset
+from tomoalign_core.learn.dataset import training_batch, training_stack
+from tomoalign_core.learn.models import Cnn3d, build_model
+from tomoalign_core.learn.presets import like_simulation, notebook, preset
+from tomoalign_core.learn.recipes import training_recipe, validation_recipes
 from tomoalign_core.learn.shapes import shapes
 from tomoalign_core.simulate.phantoms import Ellipsoids, shepp3d
 
@@ -26,6 +27,17 @@ def test_the_shapes_are_those_that_the_notebook_printed():
         "training set": "(96, 2)",
         "validation set": "(24, 2)",
     }
+
+
+def test_drawn_stacks_and_the_networks_answer_have_the_shapes_that_are_said():
+    config = notebook(scale=0.2)
+    said = shapes(config.dataset)
+    batch = training_batch(config.dataset, 0, 1)
+    stack, label = batch.proj[:, None], batch.shift.transpose(1, 2).reshape(1, -1)
+    network = build_model(config.model, (36, 51, 76)).eval()
+    assert (str(tuple(stack.shape)), str(tuple(label.shape))) == (said["its stack"], said["its label"])
+    assert network(stack).shape == label.shape
+    assert len(validation_recipes(config.dataset)["shepp3d"]) == 24
 
 
 def test_an_endless_set_has_endless_entries():
@@ -85,6 +97,15 @@ def test_noise_and_background_are_off_unless_asked_for_and_then_the_notebooks():
 def test_a_scale_that_is_none_is_refused(scale: float):
     with pytest.raises(InputError, match="give more than 0 and at most 1"):
         notebook(scale=scale)
+
+
+def test_the_engine_reaches_every_stack_of_a_set():
+    for dataset in (
+        notebook(scale=0.2, engine="tomopy").dataset,
+        like_simulation(SimulationConfig(engine="tomopy")),
+    ):
+        every = [training_recipe(dataset, 3), *validation_recipes(dataset)[dataset.validation[0].name]]
+        assert {recipe.settings.engine for recipe in every} == {"tomopy"}
 
 
 # ---------------------------------------------------------------- torchinfo

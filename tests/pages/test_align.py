@@ -13,6 +13,8 @@ import streamlit as st
 from kit import SCAN, by_label, show, well, words
 from streamlit.testing.v1 import AppTest
 
+from pages.shared import align_methods
+from tomoalign_core import engines
 from tomoalign_core.align import undo_shifts
 from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.config import MisalignConfig, NoiseConfig, SimulationConfig
@@ -328,3 +330,15 @@ def test_a_file_asked_for_before_the_dashboard_became_read_only_is_not_read(
 
     with pytest.raises(InputError, match="opens no files"):
         source["source"].read()
+
+
+@pytest.mark.skipif(engines.tomopy_installed(), reason="tomopy is installed, so that nothing is missing")
+def test_without_tomopy_the_page_says_what_joint_reprojection_needs() -> None:
+    assert "Joint reprojection needs tomopy: `conda install -c conda-forge tomopy`" in words(well(show("align")))
+
+
+@pytest.mark.skipif(not engines.tomopy_installed(), reason=f"tomopy is not installed: {engines.HOW_TO_GET_TOMOPY}")
+def test_joint_reprojection_of_tomopy_aligns_where_it_is_asked_for(stack: Path) -> None:
+    assert "tomopy-joint" not in align_methods.AT_FIRST
+    rows = table(aligned(stack, methods="center-of-mass,tomopy-joint", tab="Methods"))
+    assert rows["method"] == ["centre of mass", "joint reprojection (tomopy)"]

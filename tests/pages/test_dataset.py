@@ -89,6 +89,16 @@ def chart_of(at: AppTest, key: str) -> dict[str, Any]:
 # ---------------------------------------------------------------- before it is built
 
 
+def test_a_fixed_set_shows_its_shapes_as_the_notebook_printed_them() -> None:
+    at = well(show("dataset", base="notebook"))
+    (box,) = [code.value for code in at.code if "entries" in code.value]
+    assert " ".join(box.split()) == (
+        "entries (120, 2) one entry (2,) its stack (1, 1, 180, 256, 366) its label (1, 360) "
+        "training set (96, 2) validation set (24, 2)"
+    )
+    assert not [code for code in well(show("dataset", base="quick")).code if "entries" in code.value]
+
+
 def test_an_empty_workspace_says_what_a_built_set_is_for_and_offers_to_build(workspace: Path) -> None:
     at = well(show("dataset"))
     assert "None yet" in words(at) and "Endless" in words(at)

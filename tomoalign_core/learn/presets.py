@@ -91,6 +91,7 @@ def like_simulation(simulation: SimulationConfig) -> DatasetConfig:
         train=(Recipe(name=name, **kind),),
         fixed=96,
         validation=(ValidationCase(name=name, stacks=24, simulation=own_object),),
+        engine=simulation.engine,
     )
 
 
