@@ -128,8 +128,12 @@ def training_form(start: Beginning) -> Form:
             train |= {name: fields.ask(TrainConfig, name, label) for name, label in MACHINE.items()}
         with st.expander("Further settings", icon=":material/tune:"):
             more, model_more = _further(fields, network, train)
-        with st.expander("Training stacks", icon=":material/dataset:"):
-            dataset = _data(fields, base.dataset, one_size=network is Cnn3dConfig)
+        dataset = base.dataset
+        if start.on_a_set:
+            _about(dataset)
+        else:
+            with st.expander("Training stacks", icon=":material/dataset:"):
+                dataset = _data(fields, dataset, one_size=network is Cnn3dConfig)
         remember(begin)
         course, net = base.train.changed(**train, **more), network(**model, **model_more)
         return Form(RunConfig(name=run_name, dataset=dataset, model=net, train=course), fields.changes)
@@ -216,10 +220,7 @@ def _data(fields: Fields, base: DatasetConfig, *, one_size: bool) -> DatasetConf
             "Noise from – to, % of the maximum", 0.0, max(50.0, before[1]), before, 0.5,
             key="noise_percent", bind="query-params", help=f"Standard deviation of the Gaussian noise. {DRAWN}",
         )  # fmt: skip
-        kind = f"Fixed set of {base.fixed}" if base.fixed else "Endless: no stack is seen twice"
-        kinds = ", ".join(recipe.name for recipe in base.train)
-        st.caption(f"{kind}. Drawn from {kinds}.")
-        st.caption(f"Scored on phantoms never trained on: {', '.join(case.name for case in base.validation)}.")
+        _about(base)
     recipes, checks, scan = base.train, base.validation, base.scan.changed(**size)
     if fields.note("noise_percent", "Noise", tuple(noise)) != before:
         span = _span((noise[0] / 100, noise[1] / 100))
@@ -227,6 +228,15 @@ def _data(fields: Fields, base: DatasetConfig, *, one_size: bool) -> DatasetConf
     if one_size:  # such a network can be scored on stacks of its own size only
         checks = tuple(_resized(case, scan) for case in checks)
     return base.changed(scan=scan, train=recipes, validation=checks)
+
+
+def _about(dataset: DatasetConfig) -> None:
+    """What is learnt from, and what it is scored on."""
+    kind = f"Fixed set of {dataset.fixed}" if dataset.fixed else "Endless: no stack is seen twice"
+    kinds = ", ".join(recipe.name for recipe in dataset.train)
+    st.caption(f"{kind}. Drawn from {kinds}.")
+    seen = "stacks of the same object" if dataset.one_phantom else "phantoms never trained on"
+    st.caption(f"Scored on {seen}: {', '.join(case.name for case in dataset.validation)}.")
 
 
 def _sizes(fields: Fields) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class Beginning:
     name : what changes are told against.
     arrived : the visitor has just come to this page.
     reset : they ask for all fields as they were.
+    on_a_set : the address names a data set; it is learnt from as it was built, so nothing of it is asked.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Beginning:
     config: RunConfig
     arrived: bool
     reset: bool
+    on_a_set: bool = False
 
 
 def beginning() -> Beginning:
@@ -64,7 +66,7 @@ def beginning() -> Beginning:
         config = start.config.changed(dataset=built.config)
     except ValidationError as error:
         raise InputError(f"{start.name} on {built.config.name}: {first_fault(error)}") from None
-    return replace(start, id=f"{start.id} on {built.id}", config=config)
+    return replace(start, id=f"{start.id} on {built.id}", config=config, on_a_set=True)
 
 
 def _named(what: str, find: Callable[[str], T]) -> T | None:

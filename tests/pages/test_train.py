@@ -163,8 +163,9 @@ def test_a_link_names_the_data_set_to_train_on(workspace: Path, spawned: list[Ru
 
     wanted = preset("quick").dataset.changed(name="mine", fixed=6)
     built, _ = begin_set(wanted)
-    at = well(show("train", dataset=built.id, epochs="4"))
+    at = well(show("train", dataset=built.id, epochs="4", noise_percent="0"))
     assert "On the data set **mine**" in words(at)
+    assert not at.slider  # it is learnt from as it was built: what an address says of other stacks is not heard
     started_from(at)
     assert spawned[0].config.dataset == wanted
     assert spawned[0].config.train.epochs == 4
