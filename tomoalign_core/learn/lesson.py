@@ -36,7 +36,7 @@ class Faults(NamedTuple):
     """Which of the notebook's faults are in. All four: as it was written. None: mended.
 
     >>> Faults(False, True, False, True).code
-    'n-r'
+    '-n-r'
     """
 
     unmoved: bool = True
