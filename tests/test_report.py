@@ -164,7 +164,7 @@ def test_without_a_truth_a_report_claims_no_error(tmp_path: Path) -> None:
     rows = cells(report, "Methods on this stack")
     found = find_shifts(stack.proj, stack.angle_rad, method="center-of-mass")
     expected = held_out_residual(stack.proj, stack.angle_rad, found).overall
-    assert rows["center-of-mass"][2] == f"{expected:.3f}" and f"aligned {100 * expected:.0f} %" in report.lead
+    assert rows["center-of-mass"][2] == f"{expected:.3f}" and f"aligned {100 * expected:.1f} %" in report.lead
     assert float(rows["as measured"][2]) > 1.5 * expected
     assert not [alt for alt in alts(report) if "true" in alt]
 

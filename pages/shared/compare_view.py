@@ -208,8 +208,14 @@ def _course(run: Run, view: View) -> Course:
     tail = reading.metrics_of(str(run.path))
     if view.of == "training":
         return course_of(tail.lines("step"), view.x)
-    lines = tail.lines("epoch")
-    return course_of([{view.x: line[view.x], **_figures(line, view.case)} for line in lines], view.x)
+    return _validation(tail.refresh(), view.case, view.x)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _validation(version: reading.Version, case: str | None, x: str) -> Course:
+    """The validation lines of a run, made once for each version of its metrics."""
+    lines = reading.metrics_of(version[0].removesuffix("/metrics.jsonl")).lines("epoch")
+    return course_of([{x: line[x], **_figures(line, case)} for line in lines], x)
 
 
 def _figures(line: Mapping[str, Any], case: str | None) -> dict[str, float | None]:

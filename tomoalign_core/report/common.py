@@ -17,9 +17,9 @@ from tomoalign_core.show import figures
 from tomoalign_core.show.report import Drawing, Section, Table
 
 GAUGE = (
-    "Errors are without the gauge, which no data can tell: a shift c + a·cos θ + b·sin θ in dx, or a constant in dy, "
-    "is the same scan of an object that sits elsewhere. The bound (Cramér–Rao) is the least error that noise allows "
-    "any method."
+    "Shifts and errors are without the gauge, which no data can tell: a shift c + a·cos θ + b·sin θ in dx, or a "
+    "constant in dy, is the same scan of an object that sits elsewhere. The bound (Cramér–Rao) is the least error that "
+    "noise allows any method."
 )
 LARGEST_PICTURE_PX = 560  # what a page of a report is wide; larger pictures are binned
 

@@ -172,8 +172,8 @@ def _lead(
         dx, dy = (rms(values[first.shifts.used]) for values in (free.dx_px, free.dy_px))
         return (
             f"{name} moved by {number(dx, 2)} px in dx and {number(dy, 2)} px in dy (rms, gauge removed). Its truth is "
-            f"not known; as measured, {100 * judged[BEFORE]:.0f} % of a view is not foretold by the other views, once "
-            f"aligned {100 * judged[first.name]:.0f} %."
+            f"not known; as measured, {100 * judged[BEFORE]:.1f} % of a view is not foretold by the other views, once "
+            f"aligned {100 * judged[first.name]:.1f} %."
         )
     score = score_shifts(first.shifts, stack.truth)
     words = f"dx {number(score.dx_rmse_px)} px, dy {number(score.dy_rmse_px)} px rms on {name}"
