@@ -179,6 +179,7 @@ def test_a_bad_stack_is_one_line_exit_2_and_nothing_written(
         (("train", "--preset", "notebook", "--scale", "0"), "scale 0: give more than 0"),
         (("train", "--preset", "notebook", "--engine", "astra"), "--engine astra: choose one of torch, tomopy"),
         (("simulate", "out.h5", "--engine", "astra"), "engine = 'astra'"),
+        (("train", "--preset", "quick", "--precision", "half"), "precision = 'half'"),
         (("train", "--grid", "train.speed=1,2"), "train.speed: there is no such setting"),
         (("train", "--grid", "train.batch"), "write SETTING=VALUE,VALUE"),
         (("train", "--grid", "train.batch=2", "--resume", "x"), "give one of them"),
@@ -324,6 +325,20 @@ def test_a_grid_queues_one_run_for_each_combination_and_tells_their_ids(
     assert chosen == {(rate, channels, 2) for rate in (1e-3, 3e-3) for channels in (8, 16)}
     assert run("train", "--epochs", 2, *grid) == 0
     assert capsys.readouterr().out.count("joined") == 4 == len(spawned)
+
+
+def test_a_training_that_must_wait_says_for_how_many(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tomoalign_core.config import RunConfig, TrainConfig
+    from tomoalign_core.learn import process, runs
+
+    monkeypatch.setattr(process, "run_training", lambda run, progress: run.status())
+    first, second = (runs.create_run(RunConfig(train=TrainConfig(seed=seed))) for seed in (1, 2))
+    assert run("train", "--resume", second.id) == 0
+    assert f"{second.id}: waits for 1 before it on this device" in capsys.readouterr().out
+    assert run("train", "--resume", first.id) == 0
+    assert "waits for" not in capsys.readouterr().out
 
 
 def test_the_module_runs_as_a_program_and_shows_help() -> None:

@@ -154,6 +154,9 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:1")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the weights")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="float32, or for the convolutions bfloat16 or float16 (mixed precision)")
+    ] = None,
     scale: Annotated[
         float | None, typer.Option(help="For the preset notebook: the same in miniature; 0.25 suits a CPU")
     ] = None,
@@ -200,6 +203,7 @@ def train(
             learning_rate=learning_rate,
             device=device,
             seed=seed,
+            precision=precision,
         )
         _refuse_missing_gpu(settings)
         _refuse_missing_engine(settings)

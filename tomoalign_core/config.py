@@ -300,8 +300,8 @@ class TrainConfig(Settings):
     clip: float = Field(1.0, gt=0, description="A longer gradient is shortened to this norm; a large number: never")
     precision: Literal["float32", "bfloat16", "float16"] = Field(
         "float32",
-        description="Of the convolutions in training. bfloat16 and float16 (mixed precision) need half the memory, and "
-        "on a GPU less time. Centroids, least squares, resampling and losses stay in float32, as does validation",
+        description="Of the convolutions in training. bfloat16 and float16 (mixed precision) save memory, for centroid "
+        "about a third, and on a GPU time. Centroids, least squares, resampling, losses and validation stay in float32",
     )
     seed: int = Field(0, ge=0, description="Another number, other first weights")
     device: str = Field(

@@ -276,7 +276,7 @@ def _limits(metadata: list[Any], *, whole: bool) -> tuple[Any, Any]:
     low = said.get("ge", said["gt"] + hair if "gt" in said else None)
     high = said.get("le", said["lt"] - hair if "lt" in said else None)
     kind = int if whole else float
-    return tuple(end if end is None else kind(end) for end in (low, high))  # type: ignore[return-value]
+    return tuple(end if end is None else kind(end) for end in (low, high))
 
 
 def _ends(value: Any) -> tuple[Any, Any]:
