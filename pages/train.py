@@ -107,10 +107,13 @@ said = st.session_state.pop("said", None)
 if said:
     st.toast(said, icon=":material/info:")
 try:
-    begin = beginning()
+    # what comes and goes has a container to itself: fields below that were pushed on would fall out of the address
+    with st.container():
+        begin = beginning()
     with st.container(border=True):
         form = training_form(begin)
-        changes(form, begin)
+        with st.container():
+            changes(form, begin)
         buttons(form.config)
         grid_section(form.config)
 except InputError as error:

@@ -110,7 +110,8 @@ def _actions(chosen: list[Run]) -> None:
         if len(chosen) > 1 and st.button("Compare", type="primary", icon=":material/compare_arrows:", key="compare"):
             st.switch_page("pages/compare.py", query_params={"runs": ",".join(run.id for run in chosen)})
         if len(chosen) == 1 and st.button("Duplicate with changes", icon=":material/content_copy:", key="duplicate"):
-            st.switch_page("pages/train.py", query_params={"from": chosen[0].id})
+            st.query_params["from"] = chosen[0].id
+            st.rerun()
         if not read_only() and st.button("Delete", icon=":material/delete:", key="delete"):
             st.session_state["runs-to-delete"] = chosen
             st.rerun()  # asked from out here, as the table's next tick would close a question of its own
