@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages.shared.align_methods import pick_methods
 from pages.shared.align_results import show
-from pages.shared.align_work import Asked, Result, found_by, is_done, stack_of
+from pages.shared.align_work import Asked, Result, bound_of, found_by, is_done, stack_of
 from pages.shared.router import through_router
 from pages.shared.sources import Source, pick_source
 from pages.shared.telling import telling
@@ -33,7 +33,7 @@ def align(source: Source, asked: list[Asked]) -> Result:
     """Read the stack and run the methods, with words on what is going on."""
     with st.status(f"Reading {source.name} …") as doing:
         stack = stack_of(source)
-        result = Result(key=source.key, name=source.name, stack=stack, bound_px=source.bound_px)
+        result = Result(key=source.key, name=source.name, stack=stack, bound_px=bound_of(source))
         for number, one in enumerate(asked, 1):
             words = f"Method {number} of {len(asked)}, {one.name}, looks at {len(stack.proj)} views"
             doing.update(label=f"{words} …")
@@ -44,7 +44,7 @@ def align(source: Source, asked: list[Asked]) -> Result:
 
 def recalled(source: Source, asked: list[Asked]) -> Result:
     """What was worked out before."""
-    result = Result(key=source.key, name=source.name, stack=stack_of(source), bound_px=source.bound_px)
+    result = Result(key=source.key, name=source.name, stack=stack_of(source), bound_px=bound_of(source))
     for one in asked:
         add(result, one, None)
     return result

@@ -7,7 +7,7 @@ from dataclasses import replace
 import streamlit as st
 
 from pages.shared.align_work import Found, Result
-from tomoalign_core.align.edits import Compose, Edits, Nudge, Use
+from tomoalign_core.edits import Compose, Edits, Nudge, Use
 
 STATE = "edits by stack and method"
 AS_FOUND = "as-found"
@@ -28,7 +28,7 @@ def edited(result: Result, found: Found) -> Found:
 
 def with_edits(found: Found, edits: Edits) -> Found:
     """The table after these edits, under a name that says so."""
-    count = f"{len(edits.done)} edit{'s'[: len(edits.done) != 1]}"
+    count = count_words(edits)
     return replace(
         found,
         name=f"{found.name} + {count}",
@@ -36,6 +36,11 @@ def with_edits(found: Found, edits: Edits) -> Found:
         shifts=edits.apply(found.shifts),
         edits=edits,
     )
+
+
+def count_words(edits: Edits) -> str:
+    """How many edits are in force."""
+    return f"{len(edits.done)} edit{'s'[: len(edits.done) != 1]}"
 
 
 def do(result: Result, found: Found, edit: Nudge | Use | Compose) -> None:
@@ -50,8 +55,8 @@ def edit_bar(result: Result, found: Found) -> None:
     if not edits.done and not edits.undone:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="edit-bar"):
-        last = f"last: {edits.done[-1].words()}" if edits.done else "none in force"
-        st.markdown(f":material/edit: **{len(edits.done)} edit{'s'[: len(edits.done) != 1]}** by hand · {last}")
+        last = f" · {edits.done[-1].words()}" if edits.done else ""
+        st.markdown(f":material/edit: **{count_words(edits)}**{last}")
         for words, icon, to, there, note in (
             ("Undo", "undo", edits.undo(), edits.done, "Take the last edit back."),
             ("Redo", "redo", edits.redo(), edits.undone, "Do again what was undone last."),

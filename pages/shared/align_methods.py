@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import streamlit as st
@@ -20,6 +21,7 @@ from tomoalign_core.learn.jobs import read_only
 from tomoalign_core.learn.runs import Run, list_runs
 
 PRETRAINED = "pretrained"
+IN_THE_BOX = files("tomoalign_core.learn") / "pretrained" / "centroid.safetensors"  # found without torch
 WEIGHTS = "best.safetensors"
 KEYS = {"methods": "methods", "model": "model-choice"}  # names in the address and of the widgets
 METHODS = {
@@ -85,28 +87,25 @@ def pick_table(key: str, words: str) -> tuple[Shifts | None, str]:
 
 def _networks() -> list[Asked]:
     """The networks to align with: the one in the box, runs, files of weights."""
-    with st.spinner("Loading the networks' library …"):
-        from tomoalign_core.learn import weights
-
     trained = {run.id: run for run in list_runs() if (run.path / WEIGHTS).exists()}
-    known = [*([PRETRAINED] if weights.PRETRAINED.exists() else []), *trained]
-    files = not read_only()
-    if not known and not files:
+    known = [*([PRETRAINED] if IN_THE_BOX.is_file() else []), *trained]
+    by_path = not read_only()
+    if not known and not by_path:
         st.info(NOT_TRAINED, icon=":material/model_training:")
         return []
-    _from_address("model", known[:1], known, any_file=files)
+    _from_address("model", known[:1], known, any_file=by_path)
     chosen = st.multiselect(
         "Models",
         known,
         key="model-choice",
         format_func=lambda name: _title(name, trained),
-        accept_new_options=files,
+        accept_new_options=by_path,
         persist_state="session",
         help="Any training that has finished an epoch can align; its best epoch is taken."
-        + (" Or type the path of a .safetensors file on the server." if files else ""),
+        + (" Or type the path of a .safetensors file on the server." if by_path else ""),
     )
     _to_address("model", chosen, known[:1])
-    networks = [_network(name, trained) for name in chosen if name in known or files]
+    networks = [_network(name, trained) for name in chosen if name in known or by_path]
     names = [network.name for network in networks]
     # two runs of one name are told apart by their time
     return [

@@ -57,7 +57,7 @@ def before_after(result: Result, now: Found) -> None:
     }
     for what, images, axes, height in (
         ("Sinogram", lines, figures.SINOGRAM, 300),
-        ("Slice", slices, figures.SLICE, 420),
+        ("Slice", slices, figures.SLICE, 380),
     ):
         titled = {f"{what} {name}": values for name, values in images.items()}
         figure = figures.pictures(titled, axes, dark=is_dark(), height=height)

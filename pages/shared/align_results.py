@@ -14,7 +14,7 @@ import streamlit as st
 from pages.shared.align_edits import do, edit_bar, edited, edits_of
 from pages.shared.align_methods import pick_table
 from pages.shared.align_pictures import before_after, three_cuts
-from pages.shared.align_table import RESIDUAL, rows_of, show_table, work_out
+from pages.shared.align_table import RESIDUAL, entries, rows_of, show_table, work_out
 from pages.shared.align_view import VIEW, one_view
 from pages.shared.align_work import Found, Result, residual_key, residuals
 from pages.shared.looks import CHART_CONFIG, is_dark
@@ -22,8 +22,8 @@ from pages.shared.report_button import stack_report_button
 from pages.shared.sources import size_words
 from pages.shared.telling import telling
 from pages.shared.words import GAUGE
-from tomoalign_core.align.edits import Compose
 from tomoalign_core.config import InputError
+from tomoalign_core.edits import Compose
 from tomoalign_core.files.shifts import to_csv, to_nabu, to_xf
 from tomoalign_core.geometry import remove_gauge
 from tomoalign_core.learn.jobs import read_only
@@ -40,8 +40,8 @@ def show(result: Result) -> None:
     n_views, n_rows, n_cols = result.stack.proj.shape
     first, last = np.rad2deg(result.stack.angle_rad[[0, -1]])
     st.markdown(f"**{result.name}** · {n_views} views of {n_rows} × {n_cols} px · {first:.0f}° to {last:.0f}°")
-    for note in result.stack.notes:
-        st.caption(f":material/info: {note}")
+    if result.stack.notes:
+        st.caption(f":material/info: {' · '.join(result.stack.notes)}")
     for name, fault in result.failed.items():
         st.error(f"{name}: {fault}", icon=":material/error:")
     if not result.found:
@@ -221,7 +221,8 @@ def _on_server(result: Result, found: Found) -> None:
 
 def settings_json(result: Result, found: Found) -> str:
     """What was aligned, by what and how well."""
-    row = next((row for row in rows_of(result) if row["method"] == found.name), {})
+    shown = zip(entries(result), rows_of(result), strict=True)
+    row = next((row for entry, row in shown if entry.name == found.name), {})
     told = {
         "stack": result.name,
         "shape": list(result.stack.proj.shape),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from pages.shared.align_edits import edits_of, with_edits
+from pages.shared.align_edits import count_words, edits_of, with_edits
 from pages.shared.align_work import Found, Result, residual_key, residual_of, residuals
 from pages.shared.scans import bound_words
 from pages.shared.telling import telling
@@ -30,13 +30,14 @@ def entries(result: Result) -> list[Found]:
 
 
 def rows_of(result: Result) -> list[dict[str, Any]]:
-    """The table of the methods, side by side; the best, by error or else by residual, has a star."""
+    """One row for each of the entries, in their order; the best, by error or else by residual, has a star."""
     from tomoalign_core.metrics import rms, score_shifts
 
     rows, merit = [], []
     for found in entries(result):
         shifts, known = found.shifts, residuals().get(residual_key(result, found.shifts))
-        row: dict[str, Any] = {"best": "", "method": found.name}
+        method = f"↳ {count_words(found.edits)}" if found.edits.done else found.name
+        row: dict[str, Any] = {"best": "", "method": method}
         merit.append(known.overall if known else np.inf)
         if result.stack.truth is not None:
             score = score_shifts(shifts, result.stack.truth)

@@ -10,7 +10,7 @@ import streamlit as st
 from pages.shared.align_edits import AS_FOUND, do, edits_of
 from pages.shared.align_work import Found, Result, nearest_residual, residual_of
 from pages.shared.looks import chart, is_dark
-from tomoalign_core.align.edits import Edits, Nudge, Use
+from tomoalign_core.edits import Edits, Nudge, Use
 from tomoalign_core.geometry import Shifts
 from tomoalign_core.show import alignment
 
@@ -38,29 +38,25 @@ def one_view(result: Result, found: Found) -> None:
     residual, base = known
     shifts = edits.apply(found.shifts)
     suspects = residual.suspects().tolist()
-    controls, pad, do_with = st.columns([1, 1.5, 1.2], gap="medium")
-    with controls:
+    suspects = residual.suspects().tolist()
+    number, told, do_with = st.columns([1, 1, 1.2], gap="medium", vertical_alignment="bottom")
+    with number:
         view = _pick(len(shifts))
     placed, before = base.apply(found.shifts), _without_nudges(edits).apply(found.shifts)
     check = residual.view(view, **_further(shifts, placed, view))
     was = residual.view(view, **_further(before, placed, view))
-    with controls:
+    with told:
         change = check.residual - was.residual
         st.metric(
             "Residual of this view", f"{check.residual:.4f}", f"{change:+.4f}" if change else None,
             delta_color="inverse",
             help="How badly the others foretell it, as a fraction of its contrast; and what your nudges changed.",
         )  # fmt: skip
-    with pad:
-        _pad(result, found, view)
     with do_with:
         _in_or_out(result, found, view, bool(shifts.used[view]))
         if suspects:
             _next_suspect(view, suspects)
-        st.caption(
-            f"angle {np.rad2deg(shifts.angle_rad[view]):.2f}°  \n dx **{shifts.dx_px[view]:.2f}** px, dy "
-            f"**{shifts.dy_px[view]:.2f}** px, roll **{shifts.roll_deg[view]:.2f}**°"
-        )
+    _pad(result, found, shifts, view)
     _draw(check, view, residual.factor)
 
 
@@ -106,7 +102,12 @@ def _pick(n_views: int) -> int:
     """The number of the view, kept in the address."""
     st.session_state[VIEW] = min(int(st.session_state.get(VIEW, 0)), n_views - 1)
     return st.number_input(
-        "View", 0, n_views - 1, key=VIEW, bind="query-params", help="Counted from 0. A click on the shifts opens it."
+        "View",
+        0,
+        n_views - 1,
+        key=VIEW,
+        bind="query-params",
+        help="From 0. A click on one of the shifts opens its view.",
     )
 
 
@@ -114,16 +115,16 @@ def _go_to(view: int) -> None:
     st.session_state[VIEW] = view
 
 
-def _pad(result: Result, found: Found, view: int) -> None:
-    """Buttons that nudge."""
-    st.caption("Nudge", help=HELP_NUDGE)
-    for part, (field, steps, unit) in STEPS.items():
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.markdown(f"{part}, {unit}", width=52)
-            for by in steps:
-                st.button(
-                    f"{by:+.3g}".replace("-", "−"), key=f"nudge-{part}{by:+g}", on_click=do,
-                    args=(result, found, Nudge(view=view, **{field: by})), help=HELP_NUDGE,
+def _pad(result: Result, found: Found, shifts: Shifts, view: int) -> None:
+    """Where the view lies, and buttons that nudge it."""
+    for column, (part, (field, steps, unit)) in zip(st.columns([1, 1, 0.6]), STEPS.items(), strict=True):
+        with column:
+            value = getattr(shifts, COLUMNS[field])[view]
+            st.markdown(f"{part} **{value:.2f}** {unit}", help=HELP_NUDGE)
+            for place, by in zip(st.columns(len(steps), gap=None), steps, strict=True):
+                place.button(
+                    f"{by:+.3g}".replace("-", "−"), key=f"nudge-{part}{by:+g}", on_click=do, width="stretch",
+                    args=(result, found, Nudge(view=view, **{field: by})),
                 )  # fmt: skip
 
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from pages.shared.shelf import Shelf, shelf
 from pages.shared.sources import Source
-from tomoalign_core.align.edits import Edits
 from tomoalign_core.config import InputError
+from tomoalign_core.edits import Edits
 from tomoalign_core.files.stacks import Stack
 from tomoalign_core.geometry import Shifts
 
@@ -97,6 +97,12 @@ def stack_of(source: Source) -> Stack:
     return stacks().recall(source.key, source.read)
 
 
+def bound_of(source: Source) -> tuple[float, float] | None:
+    """The Cramér-Rao bound of a stack, px, where what it is like without noise is known."""
+    known: Shelf[tuple[tuple[float, float] | None]] = shelf("bounds", 64)
+    return known.recall(source.key, lambda: (source.bound(),))[0]
+
+
 def found_by(asked: Asked, stack: Stack, stack_key: str, progress: Progress | None) -> Found:
     """Run a method, on the GPU if there is one, and take its time; or recall what it found.
 
@@ -121,7 +127,7 @@ def found_by(asked: Asked, stack: Stack, stack_key: str, progress: Progress | No
 def find(stack: Stack, asked: Asked, progress: Progress | None = None) -> Found:
     """Run a method."""
     from tomoalign_core.align import find_shifts
-    from tomoalign_core.align.edits import check_same_scan
+    from tomoalign_core.edits import check_same_scan
     from tomoalign_core.learn.train import choose_device
 
     began = time.perf_counter()

@@ -31,7 +31,7 @@ ONLY_SAMPLES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A stack that has been asked for: ``key`` changes when it does, ``read`` reads it, ``bound_px`` if it is known.
+    """A stack that has been asked for: ``key`` changes when it does, ``read`` reads it, ``bound`` tells its bound, px.
 
     ``cheap``: it is there and aligned in a moment, so that a link may align it without a click.
     """
@@ -39,7 +39,7 @@ class Source:
     key: str
     name: str
     read: Callable[[], Stack]
-    bound_px: tuple[float, float] | None = None
+    bound: Callable[[], tuple[float, float] | None] = lambda: None
     cheap: bool = False
 
 
@@ -85,7 +85,7 @@ def _sample() -> Source:
         scan = preview(text)
         return Stack(proj=scan.proj, angle_rad=scan.shifts.angle_rad, source=name, truth=scan.shifts)
 
-    return Source(key=f"simulated {text}", name=name, read=read, bound_px=preview(text).bound_px, cheap=True)
+    return Source(key=f"simulated {text}", name=name, read=read, bound=lambda: preview(text).bound_px, cheap=True)
 
 
 def _of_simulate() -> SimulationConfig | None:
@@ -128,7 +128,18 @@ def _path() -> Source | None:
         return read_stack(path, angles_path=angles or None, **options)
 
     key = json.dumps((path, angles, options, stamp and (stamp.st_size, stamp.st_mtime_ns)))
-    return Source(key=key, name=where.name, read=read)
+    return Source(key=key, name=where.name, read=read, bound=lambda: file_bound(where))
+
+
+def file_bound(path: Path) -> tuple[float, float] | None:
+    """The bound of a stack of a built data set, in which stands what it is like without noise; of others None."""
+    from tomoalign_core.files.simulated import is_simulated, read_simulated
+    from tomoalign_core.metrics import scan_bound
+
+    if not is_simulated(path):
+        return None
+    scan = read_simulated(path)
+    return scan_bound(scan.clean, gaussian=scan.gaussian, counts=scan.counts)
 
 
 def _upload() -> Source | None:

@@ -69,6 +69,16 @@ def test_residual_ranks_tables_as_their_true_errors_do(scan: SimulatedScan) -> N
     assert np.argmin(residuals) == 0
 
 
+def test_a_drift_that_neighbours_share_is_seen_and_the_axis_of_the_truth_is_the_middle(scan: SimulatedScan) -> None:
+    found = []
+    for size in (0.0, 0.5, 1.0, 2.0):
+        dx = scan.shifts.dx_px + size * np.cos(3 * scan.angle_rad)
+        table = replace(scan.shifts, dx_px=dx, dy_px=scan.shifts.dy_px + size * np.sin(2 * scan.angle_rad))
+        found.append(held_out_residual(scan.proj.numpy(), scan.angle_rad, table))
+    assert np.all(np.diff([one.overall for one in found]) > 0)
+    assert found[0].axis_px == pytest.approx(31.5, abs=0.2)
+
+
 @pytest.mark.parametrize("axis", ["dx", "dy"])
 def test_residual_does_not_ask_where_the_object_and_the_axis_sit(blobs: SimulatedScan, axis: str) -> None:
     here = held_out_residual(blobs.proj.numpy(), blobs.angle_rad, blobs.shifts)

@@ -11,6 +11,7 @@ import pytest
 from tomoalign_core.config import InputError
 from tomoalign_core.files.simulated import (
     SimulatedStack,
+    is_simulated,
     read_pictures,
     read_simulated,
     read_truth,
@@ -69,3 +70,7 @@ def test_a_missing_file_and_a_damaged_one_are_told_apart(tmp_path: Path):
     for name in ("other.h5", "broken.h5"):
         with pytest.raises(InputError, match=f"{name}: is not a whole simulated stack"):
             read_simulated(tmp_path / name)
+        assert not is_simulated(tmp_path / name)
+    assert not is_simulated(tmp_path / "nothing.h5")
+    write_simulated(tmp_path / "s.h5", a_stack(noise=0.1), config_json="{}")
+    assert is_simulated(tmp_path / "s.h5")

@@ -101,6 +101,19 @@ def test_where_the_truth_is_known_methods_stand_side_by_side_with_their_errors(
     assert rows["best"].index("★") == best
 
 
+def test_a_stack_of_a_built_data_set_comes_with_its_bound(workspace: Path, scan: SimulatedScan) -> None:
+    from tomoalign_core.files.simulated import SimulatedStack, write_simulated
+    from tomoalign_core.metrics import scan_bound
+
+    proj, clean = scan.proj.numpy(), scan.clean.numpy()
+    drawn = SimulatedStack(proj=proj, clean=clean, shifts=scan.shifts, gaussian=scan.gaussian, counts=None)
+    write_simulated(workspace / "s.h5", drawn, config_json="{}")
+    at = aligned(workspace / "s.h5", methods="center-of-mass")
+    bound = np.hypot(*scan_bound(clean, gaussian=scan.gaussian, counts=None))
+    rows = table(at)
+    assert rows["× bound"][0] == pytest.approx(np.hypot(rows["error dx, px"][0], rows["error dy, px"][0]) / bound)
+
+
 def test_where_it_is_not_known_the_residual_judges(stack: Path, scan: SimulatedScan) -> None:
     at = aligned(stack)
     rows = table(at)
@@ -157,7 +170,7 @@ def test_a_nudge_changes_its_view_and_undo_gives_back_the_table_as_it_was(
     at.button(key="nudge-dx+0.1").click().run()
     at.button(key="nudge-roll-0.1").click().run()
     assert at.metric[0].value != before and at.metric[0].delta
-    assert table(at)["method"] == ["centre of mass", "centre of mass + 3 edits", "profile correlation"]
+    assert table(at)["method"] == ["centre of mass", "↳ 3 edits", "profile correlation"]
     open_tab(at, "Save")
     nudged = csv_now(saved, tmp_path)
     assert nudged.dx_px[4] - found.dx_px[4] == pytest.approx(1.1)
@@ -182,7 +195,7 @@ def test_a_nudge_towards_the_place_of_a_view_that_was_thrown_off_lowers_its_resi
     dx[6] += 1
     off = Shifts.from_arrays(angle_rad=scan.angle_rad, dx_px=dx, dy_px=scan.shifts.dy_px)
     from pages.shared.align_work import Asked, Result, find, nearest_residual, residual_of
-    from tomoalign_core.align.edits import Edits, Nudge
+    from tomoalign_core.edits import Edits, Nudge
     from tomoalign_core.files.stacks import Stack
 
     whole = Stack(proj=scan.proj.numpy(), angle_rad=scan.angle_rad, source="here")

@@ -36,7 +36,7 @@ Progress = Callable[[int, int], None]
 LARGEST_WORK = 4e8  # views squared times pixels: beyond, views are binned; about 2 s on one core
 BLUR_PX = 1.5  # lifts the object out of the noise: sharper, the noise of the view itself is most of the residual
 INSET_ROWS, INSET_COLUMNS = 0.1, 0.05  # what is not compared on each side: there, other views may have seen nothing
-CIRCLE = 0.75  # radius of reconstruction by the width: the same about any axis, or the best axis lies too far inwards
+AXIS_CIRCLE = 0.75  # radius of reconstruction by the width, the same about any axis: or the best lies too far inwards
 AXIS_BANDS = 8  # rows are averaged in bands to find the axis
 AXIS_REACH = 0.06  # of the width, on both sides of the first guess
 SUSPICIOUS = 5.0  # robust standard deviations above its neighbours
@@ -152,6 +152,7 @@ def foretell(
     *,
     used: NDArray[np.bool_] | None = None,
     axis_px: float | None = None,
+    radius_px: float | None = None,
     views: NDArray[np.intp] | None = None,
     progress: Progress | None = None,
 ) -> Images:
@@ -159,9 +160,9 @@ def foretell(
 
     No volume is made. A filtered view q of angle α, backprojected and then projected at β, is q summed over a stretch
     of its own axis: along the ray at column u it is read at ``u cos + t sin`` (of α - β, from the axis), for t within
-    the circle of reconstruction. With Q the running sum of q and h half the chord, that is
-    ``[Q(u cos + h |sin|) - Q(u cos - h |sin|)] / |sin|``: four numbers a source view, the same for all rows, and so
-    one sparse matrix a view.
+    the circle of reconstruction, which by default reaches to the farther side of the view. With Q the running sum of
+    q and h half the chord, that is ``[Q(u cos + h |sin|) - Q(u cos - h |sin|)] / |sin|``: four numbers a source view,
+    the same for all rows, and so one sparse matrix a view.
     """
     n, rows, cols = aligned.shape
     axis = (cols - 1) / 2 if axis_px is None else axis_px
@@ -173,7 +174,8 @@ def foretell(
     running = running.cumsum(axis=1).reshape(-1, rows)  # at the edges of the pixels
 
     u = np.arange(cols) - axis
-    half = np.sqrt(np.clip((CIRCLE * cols) ** 2 - u**2, 0.25, None))
+    radius = max(axis, cols - 1 - axis) + 0.5 if radius_px is None else radius_px
+    half = np.sqrt(np.clip(radius**2 - u**2, 0.25, None))
     wanted = np.arange(n) if views is None else views
     result = np.empty((len(wanted), rows, cols), np.float32)
     for done, view in enumerate(wanted):
@@ -200,7 +202,7 @@ def best_axis(aligned: Images, angle_rad: Float, used: NDArray[np.bool_]) -> flo
     some = kept[:: ceil(len(kept) / 32)]
 
     def badness(axis: float) -> float:
-        said = foretell(bands, angle_rad, used=used, axis_px=float(axis), views=some)
+        said = foretell(bands, angle_rad, used=used, axis_px=float(axis), radius_px=AXIS_CIRCLE * cols, views=some)
         return rms([_match(view, one)[2] for view, one in zip(bands[some], said, strict=True)])
 
     first = find_axis(aligned[kept], angle_rad[kept])

@@ -74,6 +74,15 @@ def read_simulated(path: str | Path) -> SimulatedStack:
         )
 
 
+def is_simulated(path: str | Path) -> bool:
+    """Whether ``read_simulated`` would find in a file what it reads; of other files no pixel is touched."""
+    path = Path(path)
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return False
+    with h5py.File(path, "r") as file:
+        return f"{OURS}/clean" in file
+
+
 def read_truth(path: str | Path) -> tuple[Shifts, tuple[int, int, int]]:
     """The true shifts and the shape (N, V, U) of a stack, without its pixels; raises as ``read_simulated``."""
     with _opened(path) as file:

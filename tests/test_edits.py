@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tomoalign_core.align import move_views
-from tomoalign_core.align.edits import Compose, Edits, Nudge, Use, check_same_scan
 from tomoalign_core.config import InputError
+from tomoalign_core.edits import Compose, Edits, Nudge, Use, check_same_scan
 from tomoalign_core.files.shifts import to_csv
 from tomoalign_core.geometry import Shifts, angles
 
