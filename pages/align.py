@@ -17,6 +17,14 @@ from tomoalign_core.config import InputError
 through_router("pages/align.py")
 
 GO = "go"  # in the address: what it asks for was aligned; a sample then is again without a click
+# under a laptop's width the form goes above the results
+NARROW = """<style>
+@media (max-width: 1100px) {
+  .st-key-align-page > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"] { flex-wrap: wrap; }
+  .st-key-align-page > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]
+    { min-width: 100%; }
+}
+</style>"""
 WHAT_COMES = """
 **Press Align**, and here appear
 
@@ -59,7 +67,9 @@ def add(result: Result, one: Asked, progress: Callable[[int, int], None] | None)
 
 
 st.title("Align", anchor=False)
-form, window = st.columns([1, 3.3], gap="medium")
+st.html(NARROW)
+with st.container(key="align-page"):
+    form, window = st.columns([1, 3.3], gap="medium")
 source: Source | None = None
 asked: list[Asked] = []
 with form:

@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import streamlit as st
 
 from pages.shared.align_work import Found, Result
+from tomoalign_core.config import InputError
 from tomoalign_core.edits import Compose, Edits, Nudge, Use
 
 STATE = "edits by stack and method"
 AS_FOUND = "as-found"
+ADDRESS, LONGEST_ADDRESS = "edits", 1500  # characters: some 20 nudges; a table that was added is too long
 
 
 def edits_of(result: Result, found: Found) -> Edits:
-    """What was done by hand to this table. It lives as long as the visit, on whatever page."""
-    return st.session_state.setdefault(STATE, {}).get(_key(result, found), Edits())
+    """What was done by hand to this table: in this visit, on whatever page, or as a link brought it."""
+    known = st.session_state.setdefault(STATE, {})
+    key = _key(result, found)
+    if key not in known:
+        known[key] = _from_address(found)
+    return known[key]
+
+
+def _from_address(found: Found) -> Edits:
+    name, _, text = st.query_params.get(ADDRESS, "").partition(":")
+    if name != found.name:
+        return Edits()
+    try:
+        edits = Edits.from_json(f'{{"done": {text}}}', where="the edits in the address")
+        edits.apply(found.shifts)
+    except InputError as error:
+        st.warning(str(error), icon=":material/edit_off:")
+        return Edits()
+    return edits
+
+
+def _to_address(found: Found, edits: Edits) -> None:
+    """A link restores what was done by hand to the table that is looked at, as far as an address can hold it."""
+    text = f"{found.name}:{json.dumps([e.model_dump(mode='json') for e in edits.done], separators=(',', ':'))}"
+    if edits.done and len(text) < LONGEST_ADDRESS:
+        st.query_params[ADDRESS] = text
+    else:
+        st.query_params.pop(ADDRESS, None)
 
 
 def edited(result: Result, found: Found) -> Found:
@@ -52,6 +81,7 @@ def do(result: Result, found: Found, edit: Nudge | Use | Compose) -> None:
 def edit_bar(result: Result, found: Found) -> None:
     """Undo, redo, all back; whether the table is looked at with the edits or as it was found."""
     edits = edits_of(result, found)
+    _to_address(found, edits)
     if not edits.done and not edits.undone:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="edit-bar"):

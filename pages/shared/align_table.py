@@ -72,7 +72,7 @@ def show_table(result: Result, where: Any) -> None:
         "left out": number(help="Views that could not be aligned, or were left out by hand."),
     }  # fmt: skip
     with where.container():
-        st.dataframe(rows_of(result), width="stretch", hide_index=True, column_config=columns, placeholder="–")
+        st.dataframe(rows_of(result), width="content", hide_index=True, column_config=columns, placeholder="–")
         if result.bound_px is not None:
             st.caption(bound_words(result.bound_px))
         elif result.stack.truth is None:

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from pages.shared.align_edits import AS_FOUND, do, edits_of
-from pages.shared.align_work import Found, Result, nearest_residual, residual_of
+from pages.shared.align_work import LEAST_VIEWS, Found, Result, nearest_residual, residual_of
 from pages.shared.looks import chart, is_dark
 from tomoalign_core.edits import Edits, Nudge, Use
 from tomoalign_core.geometry import Shifts
@@ -53,7 +53,7 @@ def one_view(result: Result, found: Found) -> None:
             help="How badly the others foretell it, as a fraction of its contrast; and what your nudges changed.",
         )  # fmt: skip
     with do_with:
-        _in_or_out(result, found, view, bool(shifts.used[view]))
+        _in_or_out(result, found, shifts, view)
         if suspects:
             _next_suspect(view, suspects)
     _pad(result, found, shifts, view)
@@ -80,11 +80,13 @@ def _draw(check: ViewCheck, view: int, factor: int) -> None:
     )
 
 
-def _in_or_out(result: Result, found: Found, view: int, used: bool) -> None:
+def _in_or_out(result: Result, found: Found, shifts: Shifts, view: int) -> None:
+    used = bool(shifts.used[view])
     st.button(
         "Leave it out" if used else "Use it again",
         icon=":material/visibility_off:" if used else ":material/visibility:",
         on_click=do, args=(result, found, Use(view=view, used=not used)), key="use-view", width="stretch",
+        disabled=used and shifts.used.sum() <= LEAST_VIEWS,
         help="A view left out takes no part in the reconstruction; it stays in the files, marked.",
     )  # fmt: skip
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 
+LEAST_VIEWS = 4  # fewer foretell nothing of each other
 LARGEST_PICTURE_PX = 256  # larger views are binned to be looked at
 FILE = "from-file"
 
@@ -139,6 +140,8 @@ def find(stack: Stack, asked: Asked, progress: Progress | None = None) -> Found:
             stack.proj, stack.angle_rad, method=asked.method, model=asked.model, device=str(choose_device("auto")),
             progress=progress,
         )  # fmt: skip
+    if shifts.used.sum() < LEAST_VIEWS:
+        raise InputError(f"{shifts.used.sum()} views could be aligned; in the others nothing stands out of the noise")
     return Found(name=asked.name, made_by=asked.made_by, shifts=shifts, seconds=time.perf_counter() - began)
 
 

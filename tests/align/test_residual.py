@@ -161,7 +161,7 @@ def test_prediction_is_the_reprojected_reconstruction_of_the_other_views(blobs: 
     """Against a volume that is really made of the others, about an axis off the middle, and really projected."""
     proj, _ = moved_blobs(blobs, np.full(50, off_px), np.zeros(50))
     smooth = ndimage.gaussian_filter(proj, (0, 1.5, 1.5))
-    said = foretell(smooth, blobs.angle_rad, axis_px=31.5 + off_px)[17]
+    said = foretell(smooth, blobs.angle_rad, axis_px=31.5 + off_px, radius_px=48)[17]
     others = np.arange(50) != 17
     angle = torch.from_numpy(blobs.angle_rad)
     volume = fbp(torch.from_numpy(smooth[others]), angle[others], n=96, axis_px=31.5 + off_px) * 49 / 50

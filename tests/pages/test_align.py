@@ -251,6 +251,30 @@ def test_edits_live_through_a_visit_to_another_page(stack: Path) -> None:
     assert "1 edit" in words(well(at))
 
 
+def test_a_link_brings_the_edits_along_and_refuses_those_of_other_stacks(
+    stack: Path, saved: dict, tmp_path: Path
+) -> None:
+    at = aligned(stack, tab="One view", view="2", methods="center-of-mass")
+    at.button(key="nudge-dy+1").click().run()
+    at.button(key="use-view").click().run()
+    open_tab(at, "Save")
+    text, link = saved["Shifts (CSV)"], at.query_params["edits"]
+    query = {"source": "Server file", "path": str(stack), "methods": "center-of-mass", "go": "1", "tab": "Save"}
+    saved.clear()
+    well(show("align", **query, edits=link))
+    assert saved["Shifts (CSV)"] == text
+    at = well(show("align", **query, edits=link.replace('"view":2', '"view":99')))
+    assert "view 99: the stack has 14 views" in at.warning[0].value
+    assert "↳" not in str(table(at)["method"])
+
+
+def test_a_method_that_finds_nothing_in_noise_says_so(workspace: Path) -> None:
+    flat = np.random.default_rng(0).standard_normal((14, 24, 28)).astype(np.float32)
+    write_stack(workspace / "noise.h5", proj=flat, angle_rad=np.linspace(0, 3, 14))
+    at = aligned(workspace / "noise.h5")
+    assert "nothing stands out of the noise" in at.error[0].value
+
+
 # ---------------------------------------------------------------- files
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomoalign_core.align import find_shifts, undo_shifts
-from tomoalign_core.align.edits import check_same_scan
 from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.config import InputError, SimulationConfig
+from tomoalign_core.edits import check_same_scan
 from tomoalign_core.files.shifts import read_csv, to_csv
 from tomoalign_core.files.stacks import Stack
 from tomoalign_core.geometry import Shifts

@@ -16,7 +16,7 @@ from tomoalign_core.geometry import Shifts
 from tomoalign_core.show.style import COLOUR, FAINT, band, dress, ink
 
 ALARM = "#cf3f48"
-MARK = 5  # px: small enough for 180 views, large enough to be hit
+MARK, MARK_OF_MANY, MANY = 5, 3, 150  # px, and the number of views from which on marks are small
 MARGIN = {"l": 8, "r": 8, "t": 34, "b": 8}
 
 Picture = NDArray[np.floating]
@@ -149,7 +149,7 @@ def _truth(truth: Shifts, part: str, dark: bool) -> go.Scatter:
         name="true",
         legendgroup="true",
         mode="markers",
-        marker={"size": 7, "symbol": "circle-open", "color": ink(dark), "line": {"width": 1}},
+        marker={"size": MARK + 2, "symbol": "circle-open", "color": ink(dark), "line": {"width": 1}},
         hovertemplate="%{x:.1f}°: %{y:.3f}<extra>true</extra>",
     )
 
@@ -174,7 +174,7 @@ def _main(name: str, shifts: Shifts, part: str, unit: str) -> go.Scatter:
         legendgroup=name,
         mode="lines+markers",
         line={"color": COLOUR[part], "width": 1.4},
-        marker={"size": MARK, "color": COLOUR[part]},
+        marker={"size": MARK if len(shifts) < MANY else MARK_OF_MANY, "color": COLOUR[part]},
         customdata=np.arange(len(shifts)),
         hovertemplate="view %{customdata}, %{x:.1f}°: %{y:.3f} " + unit + f"<extra>{part}</extra>",
     )
@@ -228,9 +228,13 @@ def _marks(shifts: Shifts, part: str, suspects: Collection[int]) -> list[go.Scat
 
 
 def _point_out(figure: go.Figure, angle_rad: NDArray[np.float64], view: int | None, dark: bool) -> None:
+    """One range of angles for curves and bars, and a line under the view that is looked at."""
+    angle = np.rad2deg(angle_rad)
+    beside = max(float(np.ptp(angle)) / len(angle), 0.1)
+    figure.update_xaxes(range=[angle.min() - beside, angle.max() + beside])
     if view is not None:
         line = {"color": band(ink(dark), 0.6), "width": 1, "dash": "dot"}
-        figure.add_vline(x=float(np.rad2deg(angle_rad[view])), line=line, layer="below")
+        figure.add_vline(x=float(angle[view]), line=line, layer="below")
 
 
 def _diverging(values: Picture) -> Picture:
