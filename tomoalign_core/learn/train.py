@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from tomoalign_core.config import InputError, RunConfig, ScanConfig
+from tomoalign_core.config import InputError, RunConfig, ScanConfig, TrainConfig
 from tomoalign_core.learn.dataset import collate, training_batch, validation_stacks
 from tomoalign_core.learn.losses import errors_of, loss_of
 from tomoalign_core.learn.models import Estimate, build_model
@@ -45,7 +45,7 @@ class Training:
         self.device = choose_device(config.train.device)
         torch.manual_seed(config.train.seed)
         self.model = build_model(config.model, fixed_shape(config.dataset.scan)).to(self.device)
-        self.optimizer = _optimizer(config, self.model)
+        self.optimizer = make_optimizer(config.train, self.model)
         self.steps = config.train.epochs * config.train.steps_per_epoch
         self.schedule = _schedule(config, self.optimizer, self.steps)
         # small float16 gradients would vanish: the loss is scaled up before them, and they down after
@@ -207,8 +207,8 @@ def fixed_shape(scan: ScanConfig) -> tuple[int, int, int]:
     return scan.largest_shape()
 
 
-def _optimizer(config: RunConfig, model: nn.Module) -> torch.optim.Optimizer:
-    settings = config.train
+def make_optimizer(settings: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer of those settings, over all weights of the model."""
     if settings.optimizer == "sgd":
         return torch.optim.SGD(model.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
     return torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)

@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
@@ -40,6 +41,44 @@ def save_weights(
         save_file(tensors, part, metadata=meta)
 
 
+@dataclass(frozen=True, kw_only=True)
+class WeightsFile:
+    """A file of weights, looked into.
+
+    shape : the stacks (N, V, U) it was trained on, the largest of them.
+    about : what else stands in it: the run, the epoch and the key of the settings.
+    first : the filters of the first convolution (C, views, rows, columns).
+    """
+
+    path: Path
+    size_bytes: int
+    config: ModelConfig
+    shape: tuple[int, int, int]
+    about: dict[str, str]
+    first: np.ndarray
+
+
+def look_into(name: str) -> WeightsFile:
+    """What stands in the file of weights of that name, as ``load_weights`` takes it.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or the file is not one of ours.
+    """
+    path = _path_of(name)
+    config, shape, about, tensors = _read(path)
+    first = next(value for key, value in tensors.items() if key in ("first.weight", "group1.0.weight"))
+    return WeightsFile(
+        path=path,
+        size_bytes=path.stat().st_size,
+        config=config,
+        shape=shape,
+        about=about,
+        first=first[:, 0].float().numpy(),
+    )
+
+
 def load_weights(name: str, device: torch.device | str = "cpu") -> TrainedModel:
     """The network called "pretrained", of a run (id or folder: its best epoch), or of a .safetensors file.
 
@@ -48,6 +87,17 @@ def load_weights(name: str, device: torch.device | str = "cpu") -> TrainedModel:
     InputError
         If there is no such model, or the file is not one of ours.
     """
+    path = _path_of(name)
+    config, shape, _, tensors = _read(path)
+    network = build_model(config, shape)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise _foreign(path, error) from None
+    return TrainedModel(network=network.to(device).eval(), config=config, shape=shape, source=str(name))
+
+
+def _path_of(name: str) -> Path:
     path = PRETRAINED if name == "pretrained" else Path(name)
     if name != "pretrained" and path.suffix != ".safetensors":
         path = open_run(name).path / "best.safetensors"
@@ -55,15 +105,22 @@ def load_weights(name: str, device: torch.device | str = "cpu") -> TrainedModel:
             raise InputError(f"{name}: this run has no weights yet; wait for its first epoch to end")
     if not path.is_file():
         raise InputError(f"{path}: no such model; give 'pretrained', a run, or a .safetensors file")
+    return path
+
+
+def _read(path: Path) -> tuple[ModelConfig, tuple[int, int, int], dict[str, str], dict[str, torch.Tensor]]:
+    """Settings, training shape, notes and tensors of a file."""
     try:
         with safe_open(path, framework="pt") as file:
-            meta = file.metadata() or {}
+            meta = dict(file.metadata() or {})
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-        config: ModelConfig = TypeAdapter(ModelConfig).validate_json(meta["model"])
-        shape = tuple(json.loads(meta["shape"]))
-        network = build_model(config, shape)
-        network.load_state_dict(tensors)
-    except (SafetensorError, KeyError, ValidationError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not the weights of a TomoAlign network ({reason:.80}); train one here") from None
-    return TrainedModel(network=network.to(device).eval(), config=config, shape=shape, source=str(name))
+        config: ModelConfig = TypeAdapter(ModelConfig).validate_json(meta.pop("model"))
+        n, rows, cols = json.loads(meta.pop("shape"))
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise _foreign(path, error) from None
+    return config, (n, rows, cols), meta, tensors
+
+
+def _foreign(path: Path, error: Exception) -> InputError:
+    reason = str(error).splitlines()[0]
+    return InputError(f"{path}: not the weights of a TomoAlign network ({reason:.80}); train one here")

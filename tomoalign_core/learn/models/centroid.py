@@ -81,7 +81,7 @@ class Centroid(nn.Module):
         c, k, p = config.channels, config.maps + len(SUPPORTS), config.profiles
         scales, lags = len(BLURS), len(LAGS)
         self.config = config
-        self.first = nn.Conv3d(1, c, (1, 5, 5), bias=False)
+        self.first = nn.Conv3d(1, c, (1, 5, 5), stride=(1, STRIDE, STRIDE), bias=False)
         self.second = nn.Conv3d(c, c, (1, 3, 3), padding=(0, 1, 1), bias=False)
         self.third = nn.Conv3d(c, c, (1, 3, 3), padding=(0, 1, 1), bias=False)
         self.to_clean = nn.Conv3d(c, 1, 1, bias=False)
@@ -186,14 +186,18 @@ class Centroid(nn.Module):
             profile = x.mean(3)
             noise = noise_of(image) if before is None else before.noise
             cut = cut_of(image, noise) if before is None else before.cut
-        x = F.pad(x[:, None], (2, 2, 2, 2, 0, 0), mode="replicate").to(memory_format=torch.channels_last_3d)
-        # the one place where mixed precision acts, and nearly all of the memory and of the work
-        x = F.silu(F.conv3d(x, self.first.weight, stride=(1, STRIDE, STRIDE)))
-        x = F.silu(self.second(x)) + x
-        x = F.silu(self.third(x)) + x
+        x = self.filters(x)
         with full_precision(proj):
             x = x.to(proj.dtype)
             return Features(x, image, image + self.to_clean(x)[:, 0], profile, noise, cut)
+
+    def filters(self, level: torch.Tensor) -> torch.Tensor:
+        """The convolutions of the encoder: levelled stacks (B, N, V, U) to features (B, C, N, V', U')."""
+        x = F.pad(level[:, None], (2, 2, 2, 2, 0, 0), mode="replicate").to(memory_format=torch.channels_last_3d)
+        # the one place where mixed precision acts, and nearly all of the memory and of the work
+        x = F.silu(self.first(x))
+        x = F.silu(self.second(x)) + x
+        return F.silu(self.third(x)) + x
 
     def tracks(self, seen: Features, inside: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Centroids (B, N, K, 2) in px from the frame's centre, and masses (B, N, K), of all maps.

@@ -86,7 +86,7 @@ def reproject(stack: torch.Tensor, angle_rad: torch.Tensor) -> torch.Tensor:
     filtered = ramp_filter(stack.reshape(-1, cols)).view(stack.shape) * _spacing(angle_rad)[:, None, None]
     integral = F.pad(filtered.cumsum(-1), (1, 0))  # at the edges of the pixels
     result = torch.empty_like(stack)
-    for i in range(n):
+    for i in range(1 if stack.is_meta else n):  # on meta tensors only sizes count, the same for all views
         between = angle_rad - angle_rad[i]
         reach = between.sin().abs().clamp(min=1e-3)[:, None]
         middle = u * between.cos()[:, None] + cols / 2
