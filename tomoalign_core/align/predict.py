@@ -37,7 +37,7 @@ def predict_shifts(
         raise InputError(f"{model.source}: this cnn3d takes stacks of {model.shape}, not {proj.shape}; use centroid")
     device = next(model.network.parameters()).device
     stack = torch.from_numpy(np.ascontiguousarray(proj, np.float32)).to(device)
-    factor = _binning(*proj.shape) if model.config.name == "centroid" else 1
+    factor = binning(*proj.shape) if model.config.name == "centroid" else 1
     if factor > 1:
         stack = torch.nn.functional.avg_pool2d(stack[:, None], factor)[:, 0]
     angle = torch.from_numpy(np.asarray(angle_rad, np.float32)).to(device)
@@ -72,10 +72,10 @@ def _counted(model: TrainedModel, progress: Progress | None) -> Iterator[None]:
         hook.remove()
 
 
-def _binning(n_views: int, n_rows: int, n_cols: int) -> int:
+def binning(n_views: int, n_rows: int, n_cols: int) -> int:
     """The least whole factor that brings a stack into the sizes the network is meant for.
 
-    >>> _binning(180, 256, 366), _binning(180, 1024, 1024), _binning(1500, 400, 400)
+    >>> binning(180, 256, 366), binning(180, 1024, 1024), binning(1500, 400, 400)
     (1, 3, 5)
     """
     by_size = math.ceil(max(n_rows, n_cols) / LARGEST_PX)

@@ -6,8 +6,8 @@ Nothing is computed for it: the network runs on torch's ``meta`` device, where t
 from __future__ import annotations
 
 from tomoalign_core.learn.describe.layers import Layer, LayerTable, layer_table
-from tomoalign_core.learn.describe.machine import Machine, machine
-from tomoalign_core.learn.describe.memory import Memory, memory_for, memory_of
+from tomoalign_core.learn.describe.machine import Machine, machine_of
+from tomoalign_core.learn.describe.memory import Memory, in_bytes, memory_for, memory_of
 from tomoalign_core.learn.describe.parts import Part, parts_of
 from tomoalign_core.learn.describe.reach import Reach, reaches
 from tomoalign_core.learn.describe.trace import Sizes, inference_bytes, training_sizes
@@ -20,9 +20,10 @@ __all__ = [
     "Part",
     "Reach",
     "Sizes",
+    "in_bytes",
     "inference_bytes",
     "layer_table",
-    "machine",
+    "machine_of",
     "memory_for",
     "memory_of",
     "parts_of",

@@ -49,7 +49,7 @@ def layer_table(config: ModelConfig, shape: tuple[int, int, int], batch: int = 1
 
     Raises
     ------
-    ValueError
+    InputError
         If the network cannot be built for the shape.
     """
     with torch.device("meta"):

@@ -22,7 +22,7 @@ class Machine:
     total: int
 
 
-def machine(device: torch.device) -> Machine:
+def machine_of(device: torch.device) -> Machine:
     """The memory of a GPU, or what this process may have of the machine's."""
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)

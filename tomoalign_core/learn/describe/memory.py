@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from tomoalign_core.config import Cnn3dConfig, DatasetConfig, ModelConfig, RunConfig, TrainConfig
-from tomoalign_core.learn.describe.machine import machine
+from tomoalign_core.learn.describe.machine import machine_of
 from tomoalign_core.learn.describe.trace import Sizes, inference_bytes, training_sizes
 from tomoalign_core.learn.train import choose_device, fixed_shape
 from tomoalign_core.simulate.project import CHUNK
@@ -39,22 +39,22 @@ class Memory:
 
     def words(self) -> str:
         """The verdict in a sentence."""
-        need = f"This needs about {gigabytes(self.training_bytes)} in training"
+        need = f"This needs about {in_bytes(self.training_bytes)} in training"
         if self.fits:
-            return f"{need}: it fits, {self.device} has {gigabytes(self.available_bytes)} free."
+            return f"{need}: it fits, {self.device} has {in_bytes(self.available_bytes)} free."
         if self.training_bytes <= self.total_bytes:
-            free = f"of its {gigabytes(self.total_bytes)} {self.device} has only {gigabytes(self.available_bytes)} free"
+            free = f"of its {in_bytes(self.total_bytes)} {self.device} has only {in_bytes(self.available_bytes)} free"
             return f"{need}; {free} now: wait until other work is done, or {self.way_out}."
-        return f"{need}, {self.device} has {gigabytes(self.total_bytes)}: {self.way_out}."
+        return f"{need}, {self.device} has {in_bytes(self.total_bytes)}: {self.way_out}."
 
 
-def gigabytes(size: float) -> str:
-    """Bytes in words.
+def in_bytes(size: float) -> str:
+    """A size in words.
 
-    >>> gigabytes(41.2e9), gigabytes(3.456e9), gigabytes(52e6), gigabytes(65e3)
-    ('41 GB', '3.5 GB', '52 MB', '65 kB')
+    >>> in_bytes(2e13), in_bytes(41.2e9), in_bytes(3.456e9), in_bytes(52e6), in_bytes(65e3)
+    ('20 TB', '41 GB', '3.5 GB', '52 MB', '65 kB')
     """
-    unit, factor = next(((u, f) for u, f in (("GB", 1e9), ("MB", 1e6)) if size >= f), ("kB", 1e3))
+    unit, factor = next(((u, f) for u, f in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)) if size >= f), ("kB", 1e3))
     value = size / factor
     return f"{value:.0f} {unit}" if value >= 10 else f"{value:.1f} {unit}"
 
@@ -65,9 +65,7 @@ def memory_for(model: ModelConfig, shape: Shape, train: TrainConfig, *, sizes: S
     Raises
     ------
     InputError
-        If the device asked for is not there.
-    ValueError
-        If the network cannot be built for the shape.
+        If the device asked for is not there, or the network cannot be trained on such stacks.
     """
     return _verdict(model, shape, train, sizes or training_sizes(model, shape, train), held=0, drawing=0, other=0)
 
@@ -78,9 +76,7 @@ def memory_of(config: RunConfig) -> Memory:
     Raises
     ------
     InputError
-        If the device asked for is not there.
-    ValueError
-        If the network cannot be built for the shape.
+        If the device asked for is not there, or the network cannot be trained on such stacks.
     """
     shape = fixed_shape(config.dataset.scan)
     sizes = training_sizes(config.model, shape, config.train)
@@ -103,7 +99,7 @@ def _drawing(dataset: DatasetConfig, shape: Shape) -> int:
 def _verdict(
     model: ModelConfig, shape: Shape, train: TrainConfig, sizes: Sizes, *, held: int, drawing: int, other: int
 ) -> Memory:
-    device = machine(choose_device(train.device))
+    device = machine_of(choose_device(train.device))
 
     def needed(step: Sizes) -> int:
         fixed = step.weights + step.optimizer + step.batch

@@ -26,7 +26,7 @@ REST = "weighing together"  # what no part claims: the arithmetic between the pa
 _CENTROID = (
     Part(name="encoder", layers=("first", "second", "third", "to_clean"), calls=("encode",)),
     Part(name="centroids", layers=("to_maps", "threshold"), calls=("tracks",)),
-    Part(name="rows", layers=("to_profiles",), calls=("match_rows",)),
+    Part(name="row profiles", layers=("to_profiles",), calls=("match_rows",)),
     Part(name="views against views", layers=("to_local",), calls=("match_views",)),
     Part(name="head", layers=("head", "to_weights", "to_rest", "to_trust", "to_gain"), calls=("_weigh",)),
 )

@@ -124,6 +124,6 @@ def _of_centroid() -> tuple[Reach, ...]:
         angle = torch.from_numpy(angles(len(stack))).float()
         return network(stack[None], angle[None])[-1].shift[0].T[..., None, None]
 
-    measured = (("encoder", encoder), ("rows", rows), ("views against views", neighbours), ("head", head))
+    measured = (("encoder", encoder), ("row profiles", rows), ("views against views", neighbours), ("head", head))
     parts = [reach_of(name, function, least=16, most=128) for name, function in measured]
     return (*parts, reach_of("whole network", whole, least=16, most=32))

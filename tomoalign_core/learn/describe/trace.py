@@ -7,6 +7,7 @@ copies come on top, and on a GPU the blocks that its allocator cannot fill.
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from tomoalign_core.config import CentroidConfig, ModelConfig, TrainConfig
+from tomoalign_core.config import CentroidConfig, Cnn3dConfig, InputError, ModelConfig, TrainConfig
 from tomoalign_core.learn.dataset import Batch
 from tomoalign_core.learn.describe.parts import REST, parts_of
 from tomoalign_core.learn.losses import loss_of
@@ -87,9 +88,14 @@ def training_sizes(config: ModelConfig, shape: tuple[int, int, int], train: Trai
 
     Raises
     ------
-    ValueError
-        If the network cannot be built for the shape.
+    InputError
+        If the network cannot be built for the shape, or not trained on it.
     """
+    if isinstance(config, Cnn3dConfig) and train.batch * math.prod(size // 32 for size in shape) == 1:
+        raise InputError(
+            f"cnn3d leaves one value of a stack of {shape}, and batch normalisation cannot learn from one; "
+            "use a batch of 2 or larger stacks"
+        )
     with Watch() as watch:
         network = _on_meta(config, shape).train()
         weights = watch.now

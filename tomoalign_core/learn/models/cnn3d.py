@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from tomoalign_core.config import Cnn3dConfig
+from tomoalign_core.config import Cnn3dConfig, InputError
 from tomoalign_core.learn.models.estimate import Estimate
 from tomoalign_core.learn.models.precision import full_precision
 
@@ -34,7 +34,9 @@ class Cnn3d(nn.Module):
         n_views, n_rows, n_cols = shape
         flat = 16 * (n_views // 32) * (n_rows // 32) * (n_cols // 32)
         if flat == 0:
-            raise ValueError(f"cnn3d halves each axis five times; {shape} is smaller than 32 somewhere")
+            raise InputError(
+                f"cnn3d halves each axis five times; {shape} is smaller than 32 somewhere; use larger stacks"
+            )
         self.flatten = nn.Flatten()
         self.fc1 = nn.Sequential(nn.Linear(flat, 512), nn.Sigmoid(), nn.Dropout(0.25), nn.Linear(512, 256))
         self.fc2 = nn.Linear(256, 2 * n_views)
