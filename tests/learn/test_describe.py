@@ -166,27 +166,35 @@ def unfolded(config: ModelConfig, shape: tuple[int, int, int], size: int) -> int
 
 
 @pytest.mark.parametrize(
-    ("config", "shape", "size"),
+    ("config", "shape", "size", "precision"),
     [
-        (CentroidConfig(passes=2), (24, 56, 72), 2),
-        (CentroidConfig(passes=2, channels=6, maps=3), (31, 40, 45), 1),
-        (Cnn3dConfig(), (48, 80, 96), 1),
+        (CentroidConfig(passes=2), (24, 56, 72), 2, "float32"),
+        (CentroidConfig(passes=2, channels=6, maps=3), (31, 40, 45), 1, "float32"),
+        (CentroidConfig(passes=2), (24, 48, 56), 1, "bfloat16"),
+        (Cnn3dConfig(), (48, 80, 96), 1, "float32"),
+        (Cnn3dConfig(), (48, 64, 80), 1, "bfloat16"),
     ],
-    ids=["centroid", "a narrow centroid", "cnn3d"],
+    ids=["centroid", "a narrow centroid", "centroid, mixed", "cnn3d", "cnn3d, mixed"],
 )
 def test_bytes_of_a_step_are_those_that_a_profiler_sees_in_a_real_one(
-    config: ModelConfig, shape: tuple[int, int, int], size: int
+    config: ModelConfig, shape: tuple[int, int, int], size: int, precision: str
 ) -> None:
     """The profiler does not see what stands before it begins: weights and batch. Its library may unfold an input."""
     network = build_model(config, shape).train()
     proj, angle = torch.rand(size, *shape), torch.from_numpy(angles(shape[0])).float().expand(size, -1)
     batch = Batch(proj, angle, torch.zeros(size, shape[0], 2), torch.zeros(size, shape[0]), proj.clone())
-    told = training_sizes(config, shape, TrainConfig(batch=size, loss=loss_name(config)))
+    told = training_sizes(config, shape, TrainConfig(batch=size, loss=loss_name(config), precision=precision))
+    dtype = getattr(torch, precision)
 
-    kept, _ = measured(lambda: loss_of(loss_name(config), network(proj, angle), batch))
+    def forward() -> torch.Tensor:
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32, cache_enabled=False):
+            estimates = network(proj, angle)
+        return loss_of(loss_name(config), estimates, batch)
+
+    kept, _ = measured(forward)
     assert kept == pytest.approx(told.activations_total, rel=0.01)
 
-    _, peak = measured(lambda: loss_of(loss_name(config), network(proj, angle), batch).backward())
+    _, peak = measured(lambda: forward().backward())
     real = peak + told.weights + told.optimizer + told.batch
     assert 0.98 * told.peak < real < 1.02 * told.peak + unfolded(config, shape, size)
 

@@ -45,3 +45,10 @@ def part_of_layer(network: nn.Module, name: str) -> str:
     """The part that holds the layer or parameter of that dotted name."""
     top = name.split(".")[0]
     return next(part.name for part in parts_of(network) if top in part.layers)
+
+
+def mixed_calls(network: nn.Module) -> tuple[str, ...]:
+    """The methods and children that a network leaves open to mixed precision."""
+    if isinstance(network, Centroid):
+        return ("filters",)
+    return tuple(f"group{i}" for i in range(1, len(GROUPS) + 1))
