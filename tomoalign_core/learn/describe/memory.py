@@ -12,8 +12,8 @@ from tomoalign_core.learn.train import choose_device, fixed_shape
 from tomoalign_core.simulate.project import CHUNK
 
 PROCESS = 600_000_000  # Python and torch themselves; on a GPU the context of its driver is as large
-# Copies that convolution libraries work on, blocks that an allocator cannot fill. Whole processes on two cores took 0.63
-# to 5.2 GB where 0.79 to 6.2 GB are told (both networks, 48 × 80 × 96 to 180 × 256 × 366).
+# Copies that convolution libraries work on, blocks that an allocator cannot fill. Whole processes on two cores took
+# 0.63 to 5.2 GB where 0.79 to 6.2 GB are told (both networks, 48 × 80 × 96 to 180 × 256 × 366).
 MARGIN = 1.2
 DRAWING = 32  # bytes a pixel while a stack is simulated, as measured
 FLOAT = 4
