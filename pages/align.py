@@ -97,7 +97,7 @@ with window:
         linked = last is None and st.query_params.get(GO) == "1"
         result: Result | None = None
         if is_done(source, asked):
-            result = recalled(source, asked) if go or GO in st.query_params else None
+            result = recalled(source, asked) if go or last == key or GO in st.query_params else None
         elif go or last == key or (linked and source.cheap):
             try:
                 result = align(source, asked)

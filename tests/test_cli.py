@@ -18,6 +18,7 @@ from tomoalign_core import cli, doctor, progress
 from tomoalign_core.config import DatasetConfig, RunConfig, ScanConfig, SimulationConfig, ValidationCase
 from tomoalign_core.files.shifts import read_csv
 from tomoalign_core.files.stacks import read_stack
+from tomoalign_core.metrics import score_shifts
 from tomoalign_core.samples import sample
 
 ROOT = Path(__file__).parents[1]
@@ -73,6 +74,23 @@ def test_align_writes_shifts_and_an_aligned_stack(
         assert file["/exchange/data"].shape == (24, 32, 40)
         assert "center-of-mass" in str(file["/tomoalign"].attrs["model"])
     assert "gauge removed" in capsys.readouterr().out
+
+
+def test_align_judges_by_the_residual_where_there_is_no_truth_and_stands_a_lying_axis_up(
+    scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack = read_stack(scan)
+    np.savez(tmp_path / "e.npz", proj=stack.proj.swapaxes(1, 2), angles_deg=np.rad2deg(stack.angle_rad))
+    said = []
+    for axis in ("horizontal", "vertical"):
+        options = ("--tilt-axis", axis, "--method", "center-of-mass")
+        assert run("align", tmp_path / "e.npz", "--shifts", tmp_path / f"{axis}.csv", *options) == 0
+        said.append(capsys.readouterr().out)
+    residuals = [float(text.split("held-out residual ")[1].split()[0]) for text in said]
+    assert residuals[0] < residuals[1]  # about the wrong axis, nothing fits together
+    upright = read_csv(tmp_path / "horizontal.csv")
+    assert score_shifts(upright, stack.truth).dx_rmse_px < 0.5  # type: ignore[arg-type]
+    assert run("align", tmp_path / "e.npz", "--shifts", tmp_path / "x.csv", "--tilt-axis", "slanted") == 2
 
 
 def test_a_real_scan_can_be_misaligned_by_a_known_amount(scan: Path, tmp_path: Path) -> None:

@@ -278,6 +278,8 @@ def align(
         _write_aligned(out, scan, found, method if method != "network" else f"network {model}")
     if scan.truth is not None:
         _print_error(found, scan.truth)
+    elif found.used.sum() > 1:
+        _print_residual(scan, found)
 
 
 @app.command()
@@ -545,6 +547,19 @@ def _write_aligned(out: Path, scan: Stack, found: Shifts, model: str) -> None:
     with count_bar("undoing the shifts", len(found)) as progress:
         write_undone(out, scan.proj, found, made_by=model, progress=progress)
     typer.echo(f"{out}: aligned stack")
+
+
+def _print_residual(scan: Stack, found: Shifts) -> None:
+    from tomoalign_core.align.residual import held_out_residual
+    from tomoalign_core.progress import count_bar
+
+    with count_bar("foretelling each view from the others", len(found)) as progress:
+        residual = held_out_residual(scan.proj, scan.angle_rad, found, progress=progress)
+    odd = ", ".join(map(str, residual.suspects().tolist()))
+    typer.echo(
+        f"held-out residual {residual.overall:.4f} (0: each view is foretold by the others, 1: none is); rotation axis "
+        f"at column {residual.axis_px:.2f}" + (f"; views that stand out: {odd}" if odd else "")
+    )
 
 
 def _print_error(found: Shifts, truth: Shifts) -> None:

@@ -101,7 +101,8 @@ def _shifts(result: Result, found: Found, now: Found) -> None:
         figure = alignment.bars_by_view(series, now.shifts, title=title, **marked)
         _clickable(figure, key="per-view", alt=f"{title} of each view")
     stand_out = f" **{len(suspects)}** stand out: foretold far worse than their neighbours." if suspects else ""
-    st.caption(f"A click on a view opens it under **{ONE_VIEW}**.{stand_out}")
+    small = f" Residuals are those of the views binned by {known.factor}." if known and known.factor > 1 else ""
+    st.caption(f"A click on a view opens it under **{ONE_VIEW}**.{stand_out}{small}")
 
 
 def _per_view(result: Result, now: Found, known: Any) -> tuple[dict[str, np.ndarray], str]:

@@ -74,9 +74,13 @@ def _draw(check: ViewCheck, view: int, factor: int) -> None:
     )  # fmt: skip
     chart(figure, key="one-view", alt=f"View {view} as measured, as foretold by the others, and both in one")
     small = f" and binned by {factor}" if factor > 1 else ""
+    legend = (
+        "Red where more was measured than foretold, blue where less."
+        if how == "Difference"
+        else "Measured in red, foretold in cyan."
+    )
     st.caption(
-        f"Measured in red, foretold in cyan. Both blurred alike{small}, as they are compared; the prediction has the "
-        "gain and offset of the view."
+        f"{legend} Both blurred alike{small}, as they are compared; the prediction has the gain and offset of the view."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -125,6 +126,11 @@ def _path() -> Source | None:
     def read() -> Stack:
         if read_only():
             raise InputError(ONLY_SAMPLES)
+        if stamp is not None and stamp.st_size > memory_bytes() / 2:
+            raise InputError(
+                f"{path}: {size_words(stamp.st_size)}, and the server has {size_words(memory_bytes())} of memory; "
+                "bin it, or align it on a larger machine"
+            )
         return read_stack(path, angles_path=angles or None, **options)
 
     key = json.dumps((path, angles, options, stamp and (stamp.st_size, stamp.st_mtime_ns)))
@@ -206,6 +212,11 @@ def _inside() -> dict[str, str | None]:
 
 def _name_of(label: str, labels: dict[str, str]) -> str:
     return next(name for name, words in labels.items() if words == label)
+
+
+def memory_bytes() -> int:
+    """The memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def size_words(n_bytes: float) -> str:

@@ -268,6 +268,15 @@ def test_a_link_brings_the_edits_along_and_refuses_those_of_other_stacks(
     assert "↳" not in str(table(at)["method"])
 
 
+def test_a_file_larger_than_the_memory_is_not_read(stack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pages.shared import sources
+
+    monkeypatch.setattr(sources, "memory_bytes", lambda: 1000)
+    monkeypatch.setattr(sources, "read_stack", lambda *_, **__: pytest.fail("it was read"))
+    at = aligned(stack)
+    assert "the server has 1.0 kB of memory" in at.error[0].value
+
+
 def test_a_method_that_finds_nothing_in_noise_says_so(workspace: Path) -> None:
     flat = np.random.default_rng(0).standard_normal((14, 24, 28)).astype(np.float32)
     write_stack(workspace / "noise.h5", proj=flat, angle_rad=np.linspace(0, 3, 14))
