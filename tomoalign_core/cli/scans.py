@@ -1,0 +1,184 @@
+"""Commands on scans: simulate one, align one."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tomoalign_core.config import InputError, SimulationConfig
+
+if TYPE_CHECKING:
+    from tomoalign_core.files.stacks import Stack
+    from tomoalign_core.geometry import Shifts
+
+
+from tomoalign_core.cli.root import app, check_kind, override
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Data Exchange HDF5 to write; the truth goes inside")],
+    config: Annotated[
+        Path | None, typer.Option(help="A simulation's settings as JSON; options below go before it")
+    ] = None,
+    sample: Annotated[str | None, typer.Option(help="Begin as the Simulate page does: easy, noisy, pillar …")] = None,
+    scan: Annotated[Path | None, typer.Option(help="Misalign this real scan instead of a phantom")] = None,
+    phantom: Annotated[str | None, typer.Option(help="ellipsoids, foam, pillar, shepp3d")] = None,
+    volume: Annotated[
+        str | None, typer.Option(help="Voxel volume [z, y, x] as the phantom: .npy .npz .tif .h5")
+    ] = None,
+    views: Annotated[int | None, typer.Option(help="Projections")] = None,
+    rows: Annotated[int | None, typer.Option(help="Detector rows, px")] = None,
+    cols: Annotated[int | None, typer.Option(help="Detector columns, px")] = None,
+    range_deg: Annotated[float | None, typer.Option(help="Angular range, degrees")] = None,
+    dx_sigma: Annotated[float | None, typer.Option(help="Jitter sideways, standard deviation, px")] = None,
+    dy_sigma: Annotated[float | None, typer.Option(help="Jitter up and down, px")] = None,
+    roll_sigma: Annotated[float | None, typer.Option(help="Jitter of the roll, degrees")] = None,
+    noise: Annotated[float | None, typer.Option(help="Gaussian noise, fraction of the maximum")] = None,
+    counts: Annotated[float | None, typer.Option(help="Photons per pixel of the open beam, Poisson noise")] = None,
+    background: Annotated[
+        float | None, typer.Option(help="Offset of each view, up to this fraction of the maximum")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same stack")] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="torch (exact projections), or tomopy (from voxels) where it is installed")
+    ] = None,
+) -> None:
+    """Simulate a misaligned scan with known truth, or misalign a real one (--scan) by a known amount."""
+    settings = _simulation_settings(config, sample)
+    kind = "voxels" if volume else phantom
+    settings = override(settings, "scan", n_views=views, n_rows=rows, n_cols=cols, range_deg=range_deg)
+    settings = override(settings, "phantom", kind=kind, path=volume)
+    settings = override(settings, "misalign", dx_sigma_px=dx_sigma, dy_sigma_px=dy_sigma, roll_sigma_deg=roll_sigma)
+    settings = override(settings, "noise", gaussian=noise, counts=counts, background=background)
+    settings = override(settings, None, seed=seed, engine=engine)
+    from tomoalign_core.files.stacks import write_stack
+
+    if scan is not None:
+        proj, truth = _misaligned_scan(scan, settings)
+    else:
+        from tomoalign_core.simulate import simulate as draw
+
+        drawn = draw(settings)
+        proj, truth = drawn.proj.numpy(), drawn.shifts
+    write_stack(out, proj=proj, angle_rad=truth.angle_rad, truth=truth, config_json=settings.to_json(indent=None))
+    typer.echo(f"{out}: {proj.shape[0]} views of {proj.shape[1]} × {proj.shape[2]} px, true shifts inside")
+
+
+@app.command()
+def align(
+    stack: Annotated[Path, typer.Argument(help="HDF5 (Data Exchange, NXtomo), TIFF stack or folder, NPZ, NPY")],
+    shifts: Annotated[Path, typer.Option(help="Shift table to write, CSV")],
+    out: Annotated[Path | None, typer.Option(help="Aligned stack to write, Data Exchange HDF5")] = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            help="network, center-of-mass, profile-correlation, phase-correlation; tomopy-joint where tomopy is "
+            "installed"
+        ),
+    ] = "network",
+    model: Annotated[
+        str, typer.Option(help="For the network: pretrained, a run, or a .safetensors file")
+    ] = "pretrained",
+    angles: Annotated[Path | None, typer.Option(help="Text file, one angle a line, degrees")] = None,
+    data_path: Annotated[str | None, typer.Option(help="Data set of the projections inside an HDF5 file")] = None,
+    angles_path: Annotated[str | None, typer.Option(help="Data set of the angles inside an HDF5 file, degrees")] = None,
+    kind: Annotated[str, typer.Option(help="auto, attenuation or counts")] = "auto",
+    tilt_axis: Annotated[
+        str, typer.Option(help="vertical, or horizontal: along the detector's rows; views are then transposed")
+    ] = "vertical",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+) -> None:
+    """Find the shifts of a scan and, with --out, undo them. A truth inside the file is used for the score only."""
+    from tomoalign_core.align import find_shifts
+    from tomoalign_core.files.shifts import write_csv
+    from tomoalign_core.files.stacks import read_stack
+    from tomoalign_core.learn.train import choose_device
+
+    check_kind(kind)
+    if tilt_axis not in ("vertical", "horizontal"):
+        raise InputError(f"--tilt-axis {tilt_axis}: choose vertical or horizontal")
+    for path in (shifts, out):
+        if path is not None and not path.resolve().parent.is_dir():
+            raise InputError(f"{path}: the folder {path.resolve().parent} does not exist; make it first")
+    scan = read_stack(
+        stack,
+        angles_path=angles,
+        data_path=data_path,
+        angles_data_path=angles_path,
+        kind=kind,  # type: ignore[arg-type]
+        tilt_axis=tilt_axis,  # type: ignore[arg-type]
+    )
+    for note in scan.notes:
+        typer.echo(f"note: {note}")
+    began = time.perf_counter()
+    found = find_shifts(scan.proj, scan.angle_rad, method=method, model=model, device=str(choose_device(device)))
+    seconds = time.perf_counter() - began
+    write_csv(shifts, found)
+    typer.echo(f"{shifts}: shifts of {len(found)} views by {method}, {seconds:.2f} s")
+    if out is not None:
+        _write_aligned(out, scan, found, method if method != "network" else f"network {model}")
+    if scan.truth is not None:
+        _print_error(found, scan.truth)
+    elif found.used.sum() > 1:
+        _print_residual(scan, found)
+
+
+def _simulation_settings(config: Path | None, sample: str | None) -> SimulationConfig:
+    from tomoalign_core.samples import sample as named
+
+    if config is not None and sample is not None:
+        raise InputError("simulate: --config and --sample exclude each other; give one of them")
+    if config is not None:
+        return SimulationConfig.load(config)
+    return named(sample) if sample else SimulationConfig()
+
+
+def _misaligned_scan(path: Path, settings: SimulationConfig) -> tuple[Any, Shifts]:
+    import numpy as np
+
+    from tomoalign_core.align import move_views
+    from tomoalign_core.files.stacks import read_stack
+    from tomoalign_core.simulate import tomopy_engine
+    from tomoalign_core.simulate.misalign import draw_shifts
+
+    scan = read_stack(path)
+    truth = draw_shifts(settings.misalign, scan.angle_rad, np.random.default_rng(settings.seed))
+    move = tomopy_engine.move_views if settings.engine == "tomopy" else move_views
+    return move(scan.proj, truth), truth
+
+
+def _write_aligned(out: Path, scan: Stack, found: Shifts, model: str) -> None:
+    from tomoalign_core.align.save import write_undone
+    from tomoalign_core.progress import count_bar
+
+    with count_bar("undoing the shifts", len(found)) as progress:
+        write_undone(out, scan.proj, found, made_by=model, progress=progress)
+    typer.echo(f"{out}: aligned stack")
+
+
+def _print_residual(scan: Stack, found: Shifts) -> None:
+    from tomoalign_core.align.residual import held_out_residual
+    from tomoalign_core.progress import count_bar
+
+    with count_bar("foretelling each view from the others", len(found)) as progress:
+        residual = held_out_residual(scan.proj, scan.angle_rad, found, progress=progress)
+    odd = ", ".join(map(str, residual.suspects().tolist()))
+    typer.echo(
+        f"held-out residual {residual.overall:.4f} (0: each view is foretold by the others, 1: none is); rotation axis "
+        f"at column {residual.axis_px:.2f}" + (f"; views that stand out: {odd}" if odd else "")
+    )
+
+
+def _print_error(found: Shifts, truth: Shifts) -> None:
+    from tomoalign_core.metrics import score_shifts
+
+    score = score_shifts(found, truth)
+    typer.echo(
+        f"against the truth in the file, gauge removed: dx {score.dx_rmse_px:.3f} px, dy {score.dy_rmse_px:.3f} px rms "
+        f"(worst view {score.dx_worst_px:.2f} / {score.dy_worst_px:.2f}; raw {score.dx_raw_rmse_px:.2f} / "
+        f"{score.dy_raw_rmse_px:.2f})"
+    )

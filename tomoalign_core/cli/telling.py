@@ -1,0 +1,75 @@
+"""Commands that tell: what this machine has, all of it once, a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tomoalign_core.config import InputError
+
+if TYPE_CHECKING:
+    pass
+
+
+from tomoalign_core.cli.root import app, check_kind
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has: versions, devices, memory, the optional tomopy, the trained aligner."""
+    from tomoalign_core.doctor import findings
+
+    for name, value in findings().items():
+        typer.echo(f"{name:<12} {value}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the results")] = Path("workspace/demo"),
+    epochs: Annotated[int, typer.Option(help="How long to train, in epochs of 20 steps", min=1)] = 10,
+) -> None:
+    """All of it, small: simulate, train, align, compare; leaves a report.html to look at. Under 3 minutes on a CPU."""
+    from tomoalign_core.demo import run_demo
+
+    run_demo(out, epochs=epochs, say=typer.echo)
+
+
+@app.command()
+def report(
+    what: Annotated[str, typer.Argument(metavar="RUN_OR_STACK", help="Id or folder of a run, or a stack as for align")],
+    out: Annotated[Path, typer.Option(help="HTML file to write")],
+    method: Annotated[
+        list[str] | None, typer.Option(help="For a stack; several are compared, the first is looked at closely")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="For the network: pretrained, a run, or a .safetensors file")
+    ] = "pretrained",
+    shifts: Annotated[Path | None, typer.Option(help="For a stack: a shift table found before, CSV")] = None,
+    angles: Annotated[Path | None, typer.Option(help="Text file, one angle a line, degrees")] = None,
+    data_path: Annotated[str | None, typer.Option(help="Data set of the projections inside an HDF5 file")] = None,
+    angles_path: Annotated[str | None, typer.Option(help="Data set of the angles inside an HDF5 file, degrees")] = None,
+    kind: Annotated[str, typer.Option(help="auto, attenuation or counts")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+) -> None:
+    """Write one HTML file about a run or about the alignment of a stack: it needs no network and fits into a mail."""
+    from tomoalign_core.files.stacks import read_stack
+    from tomoalign_core.learn.runs import find_run
+    from tomoalign_core.report import aligned_report, run_report
+    from tomoalign_core.show.report import write_report
+
+    check_kind(kind)
+    if not out.resolve().parent.is_dir():
+        raise InputError(f"{out}: the folder {out.resolve().parent} does not exist; make it first")
+    run = find_run(what)
+    if run is not None:
+        if method or shifts:
+            raise InputError(f"{run.id}: is a run, which takes neither --method nor --shifts; give a stack, or neither")
+        write_report(out, run_report(run))
+    else:
+        if not Path(what).exists():
+            raise InputError(f"{what}: no such run and no such file; give a run's id or folder, or the path of a stack")
+        stack = read_stack(what, angles_path=angles, data_path=data_path, angles_data_path=angles_path, kind=kind)  # type: ignore[arg-type]
+        write_report(out, aligned_report(stack, methods=method, model=model, shifts_path=shifts, device=device))
+    typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB; open it in a browser")
