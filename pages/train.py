@@ -11,7 +11,7 @@ from pages.shared.train_form import Form, training_form
 from pages.shared.train_grid import grid_section
 from pages.shared.train_start import Beginning, beginning
 from pages.shared.words import duration
-from tomoalign_core.config import InputError, RunConfig
+from tomoalign_core.config import InputError, RunConfig, TrainConfig
 from tomoalign_core.learn.forecast import forecast
 from tomoalign_core.learn.jobs import read_only
 from tomoalign_core.learn.runs import Outcome, Run, known_run, launch, list_runs, queue_for, queue_position
@@ -102,7 +102,32 @@ def queue(config: RunConfig) -> None:
         )  # fmt: skip
 
 
+@st.cache_data(max_entries=64, ttl=60, show_spinner=False)
+def too_large(config_json: str) -> str | None:
+    """What is wrong with the device: it is not there, or what is free of its memory is too little; None if it will do.
+
+    It loads torch and runs the network on tensors without contents, so it is asked for when all else is drawn.
+    """
+    from tomoalign_core.learn.describe import memory_of
+
+    try:
+        memory = memory_of(RunConfig.from_json(config_json))
+    except InputError as error:
+        return str(error)
+    return None if memory.fits else memory.words()
+
+
+def warn_of_memory(config: RunConfig) -> None:
+    """Before the start, not after an hour in the queue."""
+    names = ("batch", "loss", "optimizer", "precision", "device")  # all that memory depends on
+    course = TrainConfig.model_validate({name: getattr(config.train, name) for name in names})
+    fault = too_large(config.changed(name="run", train=course).to_json(indent=None))
+    if fault:
+        st.warning(fault, icon=":material/memory:")
+
+
 st.title("Train", anchor=False)
+form = None
 said = st.session_state.pop("said", None)
 if said:
     st.toast(said, icon=":material/info:")
@@ -114,6 +139,7 @@ try:
         form = training_form(begin)
         with st.container():
             changes(form, begin)
+        memory = st.container()
         buttons(form.config)
         grid_section(form.config)
 except InputError as error:
@@ -124,3 +150,6 @@ if list_runs():
     runs_table()
 else:
     st.info("None yet. Press Start: the first curve moves within seconds.", icon=":material/model_training:")
+if form:
+    with memory:
+        warn_of_memory(form.config)

@@ -28,9 +28,10 @@ def grid_section(config: RunConfig) -> None:
             st.caption("Choose one field or more, and type the values to try: one run each is queued.")
             return
         try:
-            values = _values(config, {name: paths[name] for name in chosen})
+            tried = {name: paths[name] for name in chosen}
+            values = _values(config, tried)
             if values:
-                _runs(expand(config, values), list(values))
+                _runs(expand(config, values), tried)
         except InputError as error:
             st.error(str(error), icon=":material/error:")
 
@@ -39,7 +40,8 @@ def _paths(config: RunConfig) -> dict[str, str]:
     """The fields of the form that make another training, by name."""
     train = [*COURSE, *METHOD, "precision", *FINE]
     model = [name for name in NETWORK if name in type(config.model).model_fields]
-    return {name: f"train.{name}" for name in train} | {name: f"model.{name}" for name in model}
+    fields = {name: f"train.{name}" for name in train} | {"network": "model.name"}
+    return fields | {name: f"model.{name}" for name in model}
 
 
 def _values(config: RunConfig, paths: dict[str, str]) -> dict[str, list[Value]]:
@@ -47,9 +49,8 @@ def _values(config: RunConfig, paths: dict[str, str]) -> dict[str, list[Value]]:
     values: dict[str, list[Value]] = {}
     columns = st.columns(max(2, min(len(paths), 4)))
     for number, (name, path) in enumerate(paths.items()):
-        part, _, _ = path.partition(".")
-        kind, now = kind_of(path), getattr(getattr(config, part), name)
-        hint = ", ".join(kind) if isinstance(kind, tuple) else f"now {now}"
+        kind = kind_of(path)
+        hint = ", ".join(kind) if isinstance(kind, tuple) else f"now {_value(config, path)}"
         text = columns[number % len(columns)].text_input(
             f"Values of {name}", key=f"try_{name}", bind="query-params", placeholder=hint,
             help="With commas or blanks between them; whole numbers also as a range, 0-4.",
@@ -59,7 +60,7 @@ def _values(config: RunConfig, paths: dict[str, str]) -> dict[str, list[Value]]:
     return values if len(values) == len(paths) else {}
 
 
-def _runs(configs: list[RunConfig], paths: list[str]) -> None:
+def _runs(configs: list[RunConfig], paths: dict[str, str]) -> None:
     """The runs of the grid, and the button that queues those that are not trained yet."""
     known: list[Known] = [known_run(config) for config in configs]
     st.dataframe(
@@ -91,13 +92,14 @@ def _queue(configs: list[RunConfig]) -> None:
     st.rerun()
 
 
-def _row(config: RunConfig, paths: list[str], known: Known) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": config.name}
-    for path in paths:
-        part, _, name = path.partition(".")
-        row[name] = getattr(getattr(config, part), name)
-    row["state"] = "new" if known is None else _state_words(known)
-    return row
+def _row(config: RunConfig, paths: dict[str, str], known: Known) -> dict[str, Any]:
+    tried = {name: _value(config, path) for name, path in paths.items()}
+    return {"name": config.name, **tried, "state": "new" if known is None else _state_words(known)}
+
+
+def _value(config: RunConfig, path: str) -> Any:
+    part, _, name = path.partition(".")
+    return getattr(getattr(config, part), name, None)
 
 
 def _state_words(known: tuple[Run, Outcome]) -> str:

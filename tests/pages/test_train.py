@@ -192,6 +192,13 @@ def test_a_grid_queues_one_run_for_each_combination_and_tells_which_are_trained(
     assert by_label(at.button, "Queue 0 runs").disabled
 
 
+def test_a_grid_may_try_both_networks(spawned: list[Run]) -> None:
+    at = well(show("train", preset="notebook", grid=["network", "seed"], try_network="cnn3d centroid", try_seed="0, 1"))
+    assert list(at.dataframe[0].value["network"]) == ["cnn3d", "cnn3d", "centroid", "centroid"]
+    by_label(at.button, "Queue 4 runs").click().run()
+    assert [run.config.model.name for run in spawned] == ["cnn3d", "cnn3d", "centroid", "centroid"]
+
+
 def test_a_grid_says_in_one_line_what_cannot_be(spawned: list[Run]) -> None:
     at = show("train", grid=["channels"], try_channels="16, many")
     assert [error.value for error in well(at).error] == [
