@@ -67,10 +67,11 @@ class Choice:
         return TrainConfig(batch=self.batch, loss="mse" if self.config.name == "cnn3d" else "laplace")
 
     def query(self) -> dict[str, str]:
-        """The same in an address, for the Train page."""
-        fields = {name: value for name, value in self.config.model_dump().items() if name != "name"}
-        sizes = dict(zip(("views", "rows", "cols"), self.shape, strict=True))
-        values = {"network": self.config.name, **fields, **sizes, "batch": self.batch}
+        """The same in an address, for the Train page; ``centroid`` is trained there on stacks of many sizes."""
+        values: dict[str, Any] = {"network": self.config.name, "batch": self.batch, "loss": self.train.loss}
+        values |= self.config.model_dump(exclude={"name"})
+        if self.config.name == "cnn3d":
+            values |= dict(zip(("all_n_views", "all_n_rows", "all_n_cols"), self.shape, strict=True))
         return {name: str(value) for name, value in values.items()}
 
 

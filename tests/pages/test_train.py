@@ -18,6 +18,16 @@ from tomoalign_core.learn.sweep import field_of
 STARTERS = {"Start", "Resume", "Train again", "Watch"}
 
 
+@pytest.fixture(autouse=True)
+def memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough memory, said at once: to reckon it takes longer than all else on the page."""
+    from tomoalign_core.learn import describe
+
+    enough = describe.Memory(training_bytes=1, available_bytes=2, total_bytes=2, device="here", way_out="")
+    if "memory" not in request.node.name:
+        monkeypatch.setattr(describe, "memory_of", lambda _config: enough)
+
+
 def fields_of(at: AppTest) -> dict[str, object]:
     """The fields of the form, by their keys."""
     kinds = (at.number_input, at.selectbox, at.toggle, at.text_input, at.slider)
@@ -127,6 +137,19 @@ def test_the_form_keeps_what_was_set_while_another_page_was_looked_at() -> None:
     assert at.number_input(key="epochs").value == 5
 
 
+@pytest.mark.parametrize("network", [CentroidConfig(channels=24, passes=2), Cnn3dConfig(force_std=True)])
+def test_the_network_that_was_looked_at_on_model_is_the_one_that_is_trained(
+    network: CentroidConfig | Cnn3dConfig, spawned: list[Run]
+) -> None:
+    from pages.shared.model_form import Choice
+
+    started_from(well(show("train", **Choice(config=network, shape=(40, 64, 96), batch=2).query())))
+    config = spawned[0].config
+    assert (config.model, config.train.batch) == (network, 2)
+    if network.name == "cnn3d":
+        assert config.dataset.scan.largest_shape() == (40, 64, 96)
+
+
 # ---------------------------------------------------------------- as another run
 
 
@@ -232,6 +255,15 @@ def test_the_time_follows_from_a_run_of_the_same_network(trained: Path, workspac
     told(run, step=10, elapsed_s=20.0)
     at = show("train", **{"from": run.id}, epochs="30")  # of 2 steps each
     assert "about 2 min 0 s, by the rate of tiny" in words(at)
+
+
+def test_too_little_memory_and_a_device_that_is_not_there_are_told_before_the_start() -> None:
+    at = show("train", all_n_views="4000", all_n_rows="4000", all_n_cols="4000", preset="notebook", batch="64")
+    (warning,) = well(at).warning
+    assert warning.value.startswith("This needs about ") and "choose a batch of 1" in warning.value
+    at = show("train", device="cuda:99")
+    assert "device cuda:99: this machine has" in well(at).warning[0].value
+    assert not well(show("train")).warning
 
 
 # ---------------------------------------------------------------- read-only, deleting
