@@ -26,11 +26,11 @@ def edits_of(result: Result, found: Found) -> Edits:
 
 
 def _from_address(found: Found) -> Edits:
-    name, _, text = st.query_params.get(ADDRESS, "").partition(":")
+    name, _, text = st.query_params.get(ADDRESS, "").partition(":[")
     if name != found.name:
         return Edits()
     try:
-        edits = Edits.from_json(f'{{"done": {text}}}', where="the edits in the address")
+        edits = Edits.from_json(f'{{"done": [{text}}}', where="the edits in the address")
         edits.apply(found.shifts)
     except InputError as error:
         st.warning(str(error), icon=":material/edit_off:")

@@ -12,6 +12,7 @@ from pages.shared.align_work import Found, Result, residual_key, residual_of, re
 from pages.shared.scans import bound_words
 from pages.shared.telling import telling
 
+DRAWN_AGAIN = "residuals that the page was drawn again for"
 RESIDUAL = (
     "How badly each view is foretold by all the others: they are reconstructed without it, projected at its angle, "
     "moved to where the table says it lies, and compared with the view as measured. A fraction of the view's own "
@@ -89,5 +90,9 @@ def work_out(result: Result, table: Any, doing: Any) -> None:
         tell = telling(lambda text, share, bar=bar: bar.progress(share, text), words)
         residual_of(result, found.shifts, tell)
         show_table(result, table)
-    if missing:
+    keys = [residual_key(result, f.shifts) for f in missing]
+    # once for the same tables: where there are more of them than room on the shelf, they would take turns for ever
+    if missing and st.session_state.get(DRAWN_AGAIN) != keys:
+        st.session_state[DRAWN_AGAIN] = keys
         st.rerun()
+    doing.empty()

@@ -90,7 +90,7 @@ def founds() -> Shelf[Found | InputError]:
 
 def residuals() -> Shelf[Residual]:
     """Held-out residuals, with the predictions that they rest on."""
-    return shelf("residuals", 16)
+    return shelf("residuals", 24)
 
 
 def stack_of(source: Source) -> Stack:

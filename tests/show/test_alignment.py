@@ -1,0 +1,85 @@
+"""Figures of an alignment: points name their views, confidence bridges no gap, colours mean something."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tomoalign_core.geometry import Shifts, angles
+from tomoalign_core.show.alignment import ALARM, against_the_others, bars_by_view, shifts_by_view
+
+N = 12
+
+
+@pytest.fixture
+def shifts() -> Shifts:
+    dx, dy = np.random.default_rng(0).normal(0, 2, (2, N))
+    sigma = np.full(N, 0.1)
+    return Shifts.from_arrays(angle_rad=angles(N), dx_px=dx, dy_px=dy, dx_sigma_px=sigma, dy_sigma_px=sigma)
+
+
+def pixels(trace: object) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(trace.source.split(",")[1]))), float)  # type: ignore[attr-defined]
+
+
+def test_each_point_names_its_view_and_shows_the_gauge_free_shift(shifts: Shifts) -> None:
+    figure = shifts_by_view("ours", shifts, truth=shifts, view=3)
+    ours = [trace for trace in figure.data if trace.name == "ours"]
+    for trace, values in zip(ours, (shifts.gauge_free().dx_px, shifts.gauge_free().dy_px), strict=True):
+        assert list(trace.customdata) == list(range(N))
+        np.testing.assert_allclose(trace.y, values)
+    true = next(trace for trace in figure.data if trace.name == "true")
+    np.testing.assert_allclose(true.y, ours[0].y)
+
+
+def test_confidence_bridges_no_view_that_has_none(shifts: Shifts) -> None:
+    sigma, used = shifts.dx_sigma_px.copy(), np.ones(N, bool)
+    sigma[4], used[8] = np.nan, False
+    figure = shifts_by_view("ours", replace(shifts, dx_sigma_px=sigma, used=used))
+    bands = [trace for trace in figure.data if trace.fill == "toself" and trace.yaxis == "y"]
+    reach = [(min(trace.x), max(trace.x)) for trace in bands]
+    assert np.round(reach).tolist() == [[0, 45], [75, 105], [135, 165]]
+    assert sum(bool(trace.showlegend) for trace in figure.data if trace.fill == "toself") == 1
+    left_out = next(trace for trace in figure.data if trace.name == "left out")
+    assert list(left_out.customdata) == [8]
+
+
+def test_roll_is_drawn_where_there_is_any(shifts: Shifts) -> None:
+    titles = {axis.title.text for axis in shifts_by_view("a", shifts).select_yaxes()}
+    assert titles == {"dx, px", "dy, px"}
+    rolled = replace(shifts, roll_deg=np.ones(N))
+    assert "roll, degrees" in {axis.title.text for axis in shifts_by_view("a", rolled).select_yaxes()}
+
+
+def test_bars_of_suspicious_views_are_red_and_of_views_left_out_hollow(shifts: Shifts) -> None:
+    used = np.ones(N, bool)
+    used[2] = False
+    bars = bars_by_view({"residual": np.ones(N)}, replace(shifts, used=used), title="residual", suspects=[5]).data[0]
+    assert bars.marker.color[5] == ALARM != bars.marker.color[4]
+    assert bars.marker.color[2] == "rgba(0,0,0,0)" and bars.marker.line.width[2] == 1
+
+
+def test_where_both_agree_the_overlay_is_grey_and_the_difference_white() -> None:
+    image = np.random.default_rng(1).random((20, 24))
+    overlay = pixels(against_the_others(image, image).data[2])
+    assert np.ptp(overlay, axis=2).max() == 0
+    assert (pixels(against_the_others(image, image, difference=True).data[2]) == 255).all()
+
+
+def test_what_only_one_of_them_shows_has_its_colour() -> None:
+    measured, foretold = np.zeros((20, 24)), np.zeros((20, 24))
+    measured[5:8, 5:8], foretold[12:15, 15:18] = 1, 1
+    both = pixels(against_the_others(measured, foretold).data[2])
+    assert both[6, 6].tolist() == [255, 0, 0] and both[13, 16].tolist() == [0, 255, 255]
+    difference = pixels(against_the_others(measured, foretold, difference=True).data[2])
+    assert difference[6, 6, 0] > difference[6, 6, 2] and difference[13, 16, 2] > difference[13, 16, 0]
+
+
+def test_pixels_of_binned_views_have_their_size() -> None:
+    picture = against_the_others(np.eye(10), np.eye(10), factor=3).data[0]
+    assert (picture.dx, picture.x0) == (3, 1)
