@@ -151,6 +151,33 @@ def scan_roll_bound(clean: ArrayLike, *, gaussian: float, counts: float | None) 
     return rms(cramer_rao_roll(clean, gaussian=gaussian, counts=counts))
 
 
+def loss_levels(loss: str, case: Mapping[str, float], *, passes: int) -> dict[str, float]:
+    """What a loss in px² is to be read against, px²; nothing for a loss that is not the mean square of an error.
+
+    *Label variance* is the loss of a network that knows nothing, *gauge* that of a perfect network which places the
+    object elsewhere (a loss on raw labels only), *bound²* what noise leaves to the best of networks.
+
+    Parameters
+    ----------
+    case : the figures of a validation case, as a training notes them.
+    passes : how many passes of the network the loss sums.
+    """
+    if loss not in ("mse", "raw-mse"):
+        return {}
+    gauge = case.get("gauge_px2", 0.0) if loss == "raw-mse" else 0.0
+    levels = {
+        "label variance": case["label_variance_px2"] + gauge,
+        "gauge": gauge,
+        "bound²": (case["bound_dx_px"] ** 2 + case["bound_dy_px"] ** 2) / 2,
+    }
+    return {name: passes * level for name, level in levels.items() if level > 0}
+
+
+def share_within(error: ArrayLike, sigma: ArrayLike, factor: float) -> float:
+    """The share of errors that are smaller than ``factor`` times their predicted standard deviations."""
+    return float(np.mean(np.abs(np.asarray(error, float)) < factor * np.asarray(sigma, float)))
+
+
 def psnr(truth: ArrayLike, image: ArrayLike) -> float:
     """Peak signal-to-noise ratio in dB, infinite for identical images; the peak is the range of the truth."""
     from skimage.metrics import peak_signal_noise_ratio

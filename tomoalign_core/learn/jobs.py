@@ -111,7 +111,11 @@ class Job(Generic[S]):
     def log_tail(self, lines: int = 30) -> str:
         """The end of the log."""
         path = self.path / "log.txt"
-        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
+        if not path.exists():
+            return ""
+        with path.open("rb") as file:  # of a long log only the end is read
+            file.seek(max(0, path.stat().st_size - 400 * lines))
+            return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
 
     def request_stop(self) -> None:
         """Ask the process to end at the next whole piece of its work, with what it has saved."""

@@ -45,6 +45,11 @@ def loss_of(name: str, estimates: list[Estimate], batch: Batch) -> torch.Tensor:
     return total
 
 
+def learned_passes(estimates: list[Estimate]) -> list[Estimate]:
+    """The passes whose loss a training sums, the first and the last, so that validation is on the same scale."""
+    return estimates if len(estimates) < 2 else [estimates[0], estimates[-1]]
+
+
 def _roll_error(estimate: Estimate, batch: Batch) -> torch.Tensor:
     """Error of the roll (B, N), degrees, its mean over the views taken out; zero from a network that gives none."""
     if estimate.roll_rad is None:
@@ -63,7 +68,10 @@ def _noise_left(estimate: Estimate, batch: Batch) -> torch.Tensor:
 
 
 def errors_of(estimate: Estimate, batch: Batch) -> dict[str, float]:
-    """Gauge-removed RMSE in px and mean squares in px² of one estimate, beside the variance of the labels."""
+    """Gauge-removed RMSE in px and mean squares in px² of one estimate, beside those of the labels.
+
+    ``label_variance_px2`` is the mean square of the labels without their gauge, ``gauge_px2`` that of their gauge.
+    """
     error = without_gauge(estimate.shift - batch.shift, batch.angle_rad)
     square = error.square().mean(dim=(0, 1))
     label = without_gauge(batch.shift, batch.angle_rad)
@@ -74,5 +82,6 @@ def errors_of(estimate: Estimate, batch: Batch) -> dict[str, float]:
         "mse_px2": square.mean(),
         "raw_mse_px2": (estimate.shift - batch.shift).square().mean(),
         "label_variance_px2": label.square().mean(),
+        "gauge_px2": (batch.shift - label).square().mean(),
     }
     return {name: float(value) for name, value in values.items()}

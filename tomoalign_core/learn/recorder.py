@@ -94,10 +94,10 @@ class Recorder:
                 done = training.run(self)
         except Diverged as error:
             return self.set(state="failed", message=str(error), eta_s=None)
-        except torch.OutOfMemoryError:
-            free = "choose a smaller batch, fewer channels or smaller stacks"
-            return self.set(state="failed", message=f"out of memory on {self._status.device}; {free}", eta_s=None)
         except BaseException as error:
+            if is_out_of_memory(error):
+                free = "choose a smaller batch, fewer channels or smaller stacks"
+                return self.set(state="failed", message=f"out of memory on {self._status.device}; {free}", eta_s=None)
             traceback.print_exc(file=sys.stderr)
             self.set(state="failed", message=f"{type(error).__name__}: {error}"[:500], eta_s=None)
             raise
@@ -134,8 +134,9 @@ class Recorder:
         elapsed = self._elapsed_before + time.monotonic() - self._began
         cases = {name: _rounded(values) for name, values in record["cases"].items()}
         line = {"kind": "epoch", "epoch": training.epoch, "step": training.step, "time_s": elapsed}
-        scores = {"train": _rounded(record["train"]), "cases": cases, "best_rmse_px": training.best}
-        self.run.append_metrics(line | scores)
+        scores = {"rmse_px": record["rmse_px"], "best_rmse_px": training.best}
+        self.run.append_metrics(line | {"train": _rounded(record["train"]), "cases": cases} | scores)
+        self._status = self._status.model_copy(update={"last_rmse_px": record["rmse_px"]})
         for case, values in cases.items():
             for name, value in values.items():
                 self.scalars.add_scalar(f"{case}/{name}", value, training.step)
@@ -231,6 +232,9 @@ def sample_arrays(scan: LabelledScan, estimate: Estimate) -> dict[str, np.ndarra
     if estimate.log_b is not None:  # σ of a Laplace distribution of scale b
         arrays["sigma"] = np.sqrt(2) * estimate.log_b[0].exp().cpu().numpy()
     found_roll = torch.zeros_like(roll) if estimate.roll_rad is None else estimate.roll_rad
+    if estimate.roll_rad is not None:
+        degrees = {"true_roll_deg": roll, "found_roll_deg": found_roll}
+        arrays |= {name: torch.rad2deg(turn[0]).cpu().numpy() for name, turn in degrees.items()}
     movements = {"before": (0 * truth, 0 * roll), "after": (estimate.shift, found_roll), "true": (truth, roll)}
     angle = torch.from_numpy(scan.angle_rad)
     for name, (shift, turn) in movements.items():
@@ -240,6 +244,12 @@ def sample_arrays(scan: LabelledScan, estimate: Estimate) -> dict[str, np.ndarra
         arrays[f"sinogram_{name}"] = row.numpy()
         arrays[f"slice_{name}"] = fbp(row[:, None], angle)[0].numpy()
     return {name: np.asarray(value, np.float32) for name, value in arrays.items()}
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device or the machine had no memory left; for the latter torch raises a bare RuntimeError."""
+    on_cpu = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return on_cpu or isinstance(error, torch.OutOfMemoryError | MemoryError)
 
 
 def _rounded(record: dict[str, float]) -> dict[str, float]:

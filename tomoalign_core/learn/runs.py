@@ -37,6 +37,7 @@ class Status(JobStatus):
     epochs: int = 0
     best_rmse_px: float | None = None
     best_epoch: int | None = None
+    last_rmse_px: float | None = None
     device: str = ""
     memory_mb: float | None = None
 
@@ -72,6 +73,17 @@ class Run(Job[Status]):
         if path.exists():
             whole = sum(len(line) for line in _whole_lines(path))
             os.truncate(path, whole)
+
+    def notes(self) -> str:
+        """What people have written about the run."""
+        path = self.path / "notes.md"
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def write_notes(self, text: str) -> None:
+        """Replace the notes."""
+        refuse_when_read_only()
+        with atomic_path(self.path / "notes.md") as part:
+            part.write_text(text, encoding="utf-8")
 
     def sample_epochs(self) -> list[int]:
         """The epochs of which validation samples were kept."""

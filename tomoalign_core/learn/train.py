@@ -10,7 +10,7 @@ from torch import nn
 
 from tomoalign_core.config import InputError, RunConfig, ScanConfig, TrainConfig
 from tomoalign_core.learn.dataset import collate, training_batch, validation_stacks
-from tomoalign_core.learn.losses import errors_of, loss_of
+from tomoalign_core.learn.losses import errors_of, learned_passes, loss_of
 from tomoalign_core.learn.models import Estimate, build_model
 from tomoalign_core.metrics import overall_rmse, scan_bound
 from tomoalign_core.simulate import LabelledScan
@@ -79,9 +79,11 @@ class Training:
                 means = {name: value / per_epoch for name, value in self.sums.items()}
                 self.sums = {}
                 found, cases = self.validate()
-                self._remember_best(cases)
+                score = overall_rmse(cases)
+                if self.best is None or score < self.best:
+                    self.best, self.best_epoch = score, self.epoch
                 monitor.on_step(self, record)
-                monitor.on_epoch(self, {"train": means, "cases": cases}, found)
+                monitor.on_epoch(self, {"train": means, "cases": cases, "rmse_px": score}, found)
             else:
                 monitor.on_step(self, record)
             if self.step < self.steps and monitor.should_stop():
@@ -142,16 +144,11 @@ class Training:
                 rows.append(
                     {
                         **errors_of(estimates[-1], batch),
-                        "loss": float(loss_of(self.config.train.loss, estimates, batch)),
+                        "loss": float(loss_of(self.config.train.loss, learned_passes(estimates), batch)),
                     }
                 )
             cases[name] = {key: _mean([row[key] for row in rows], key) for key in rows[0]} | self.bounds[name]
         return found, cases
-
-    def _remember_best(self, cases: dict[str, dict[str, float]]) -> None:
-        score = overall_rmse(cases)
-        if self.best is None or score < self.best:
-            self.best, self.best_epoch = score, self.epoch
 
     def _rate(self) -> float:
         return float(self.optimizer.param_groups[0]["lr"])

@@ -1,9 +1,15 @@
-"""Figures of a training: loss and error over its course."""
+"""Figures of a training: loss, error, roll and learning rate over its course.
+
+They are drawn anew each second, so they are made as *sketches*: a figure as the plain data that Plotly takes, without
+the checks of its objects, which cost thirty times as much. ``go.Figure(sketch)`` is the figure, ``to_json`` its JSON.
+"""
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,19 +17,24 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import lfilter
 
-from tomoalign_core.show.style import CASES, COLOUR, FAINT, SYMBOLS, blank
+from tomoalign_core.show.style import CASES, COLOUR, FAINT, ROLL, SYMBOLS, ink, plain_template
 
 Float = NDArray[np.float64]
-LEVEL_WORDS = {"dx": "top right", "dy": "bottom left"}  # the two bounds lie close together
-MOST_POINTS = 1500  # more than a screen has columns; thinned after smoothing
+Sketch = dict[str, Any]
+PLACES = ("top left", "bottom right", "top right", "bottom left")  # of the words on levels, which lie close together
+MOST_POINTS = 600  # of a line: what a screen shows of it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
     """The course of an abscissa and what was measured along it: ``x`` (n,) and named columns (n,)."""
 
-    x: Float
-    values: Mapping[str, Float]
+    x: Float = field(default_factory=lambda: np.array([]))
+    values: Mapping[str, Float] = field(default_factory=dict)
+
+    def column(self, name: str) -> Float:
+        """A column; not a number where it was not measured."""
+        return self.values.get(name, np.full(len(self.x), np.nan))
 
 
 def course_of(lines: Sequence[Mapping[str, Any]], x: str, *, case: str | None = None) -> Course:
@@ -70,31 +81,80 @@ def smooth(values: ArrayLike, weight: float) -> Float:
         return total / share
 
 
-def loss_curve(train: Course, cases: Mapping[str, Course], look: Look) -> go.Figure:
-    """Training loss, faint as measured and bold smoothed, and validation loss by case at the end of each epoch."""
-    figure = blank(dark=look.dark, height=look.height)
+def thin(x: ArrayLike, y: ArrayLike, most: int = MOST_POINTS) -> tuple[Float, Float]:
+    """A long line in few points that looks the same: the least and the greatest value of each stretch, and its end.
+
+    >>> x, y = thin(np.arange(10_000), np.eye(1, 10_000, 4321)[0], most=100)
+    >>> len(x) <= 101, y.max(), x[y.argmax()], x[-1]
+    (True, 1.0, 4321.0, 9999.0)
+    """
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    if len(x) <= most:
+        return x, y
+    size = -(-len(x) // (most // 2))
+    known = np.isfinite(y)
+    kept = [np.array([0, len(x) - 1])]
+    for worst, pick in ((np.inf, np.argmin), (-np.inf, np.argmax)):
+        padded = np.full(-(-len(x) // size) * size, worst)
+        padded[: len(x)] = np.where(known, y, worst)
+        stretches = padded.reshape(-1, size)
+        kept.append(np.arange(len(stretches)) * size + pick(stretches, axis=1))
+    places = np.unique(np.minimum(np.concatenate(kept), len(x) - 1))
+    return x[places], y[places]
+
+
+def to_json(sketch: Sketch) -> str:
+    """A sketch as Plotly's JSON; arrays are written in base64, as Plotly itself does."""
+
+    def written(array: NDArray[np.generic]) -> dict[str, str]:
+        return {"dtype": array.dtype.str[1:], "bdata": base64.b64encode(array.tobytes()).decode()}
+
+    return json.dumps(sketch, default=written, separators=(",", ":"))
+
+
+def loss_curve(*args: Any, **options: Any) -> go.Figure:
+    """``loss_sketch`` as a figure."""
+    return go.Figure(loss_sketch(*args, **options))
+
+
+def error_curve(*args: Any, **options: Any) -> go.Figure:
+    """``error_sketch`` as a figure."""
+    return go.Figure(error_sketch(*args, **options))
+
+
+def loss_sketch(
+    train: Course,
+    cases: Mapping[str, Course],
+    look: Look,
+    *,
+    y_title: str = "loss",
+    levels: Mapping[str, float] | None = None,
+) -> Sketch:
+    """Training loss, faint as measured and bold smoothed, and validation loss by case at the end of each epoch.
+
+    Parameters
+    ----------
+    levels : words to what the loss is to be read against, such as the variance of the labels.
+    """
+    sketch = _blank(look)
     if len(train.x):
-        _add_smoothed(figure, train.x, train.values["loss"], look, name="training", colour=FAINT)
+        loss = train.column("loss")
+        if look.smoothing:
+            _add_faint(sketch, train.x, loss, "training, each step", FAINT)
+        _add_line(sketch, train.x, smooth(loss, look.smoothing), "training", FAINT, width=2)
     for number, (name, course) in enumerate(cases.items()):
-        figure.add_scatter(
-            x=course.x,
-            y=course.values["loss"],
-            name=name,
-            mode="lines+markers",
-            line={"color": CASES[number % len(CASES)], "width": 1.6},
-            marker={"size": 6, "symbol": SYMBOLS[number % len(SYMBOLS)]},
-        )
-    lowest = min((np.nanmin(c.values["loss"]) for c in (train, *cases.values()) if len(c.x)), default=1.0)
+        place = number % len(CASES)
+        _add_points(sketch, course.x, course.column("loss"), name, CASES[place], SYMBOLS[place])
+    for number, (words, level) in enumerate((levels or {}).items()):
+        _add_level(sketch, _ends(train, *cases.values()), level, words, ink(look.dark), "px²", PLACES[number % 4])
     # a likelihood may go below zero, where a log axis would show nothing
-    below = look.log_y and not lowest > 0
-    return finish_axes(
-        figure, look, "loss (goes below zero: not log)" if below else "loss", log_y=look.log_y and not below
-    )
+    below = look.log_y and any((c.column("loss") <= 0).any() for c in (train, *cases.values()))
+    return _axes(sketch, look, f"{y_title} (below zero: not log)" if below else y_title, log_y=look.log_y and not below)
 
 
-def error_curve(
+def error_sketch(
     train: Course, case: Course, look: Look, *, bound_px: Mapping[str, float], label_sigma_px: float | None
-) -> go.Figure:
+) -> Sketch:
     """Gauge-removed RMSE in dx and dy: training faint, one validation case bold, between its two limits.
 
     Parameters
@@ -102,76 +162,110 @@ def error_curve(
     bound_px : "dx" and "dy" to the Cramér-Rao bound; zero (no noise) draws no line.
     label_sigma_px : what an aligner that knows nothing scores.
     """
-    figure = blank(dark=look.dark, height=look.height)
-    everywhere = np.concatenate([train.x, case.x])
-    ends = [float(everywhere.min()), float(everywhere.max())] if len(everywhere) else [0.0, 1.0]
-    for part in ("dx", "dy"):
+    sketch = _blank(look)
+    for part, symbol in (("dx", "circle"), ("dy", "diamond")):
         name = f"rmse_{part}_px"
         if len(train.x):
-            _add_faint(
-                figure, train.x, smooth(train.values[name], look.smoothing), f"{part}, training", COLOUR[part], 0.55
-            )
-        figure.add_scatter(
-            x=case.x,
-            y=case.values[name],
-            name=f"{part}, validation",
-            mode="lines+markers",
-            line={"color": COLOUR[part], "width": 2},
-            marker={"size": 6, "symbol": "circle" if part == "dx" else "diamond"},
-        )
-        if bound_px.get(part):
-            _add_level(figure, ends, bound_px[part], f"bound {part}", COLOUR[part], position=LEVEL_WORDS[part])
-    if label_sigma_px:
-        _add_level(figure, ends, label_sigma_px, "knowing nothing", FAINT)
-    return finish_axes(figure, look, "RMSE, gauge removed, px", log_y=look.log_y)
+            values = smooth(train.column(name), look.smoothing)
+            _add_faint(sketch, train.x, values, f"{part}, training", COLOUR[part], 0.55)
+        _add_points(sketch, case.x, case.column(name), f"{part}, validation", COLOUR[part], symbol)
+    for part, place in (("dx", "top right"), ("dy", "bottom left")):
+        if bound_px.get(part, 0) > 0:
+            _add_level(sketch, _ends(train, case), bound_px[part], f"bound {part}", COLOUR[part], "px", place)
+    if label_sigma_px is not None and label_sigma_px > 0:
+        _add_level(sketch, _ends(train, case), label_sigma_px, "knowing nothing", FAINT, "px", "top left")
+    return _axes(sketch, look, "RMSE, gauge removed, px", log_y=look.log_y)
 
 
-def _add_smoothed(figure: go.Figure, x: Float, y: Float, look: Look, *, name: str, colour: str) -> None:
-    if look.smoothing:
-        _add_faint(figure, x, y, f"{name}, each step", colour)
-    figure.add_scatter(
-        x=thin(x), y=thin(smooth(y, look.smoothing)), name=name, mode="lines", line={"color": colour, "width": 2}
-    )
+def roll_sketch(train: Course, case: Course, look: Look) -> Sketch:
+    """RMSE of the roll, its mean over the views taken out: training faint, one validation case bold."""
+    sketch = _blank(look)
+    if len(train.x):
+        values = smooth(train.column("rmse_roll_deg"), look.smoothing)
+        _add_faint(sketch, train.x, values, "roll, training", ROLL, 0.55)
+    _add_points(sketch, case.x, case.column("rmse_roll_deg"), "roll, validation", ROLL, "circle")
+    return _axes(sketch, look, "RMSE of roll, degrees", log_y=look.log_y)
 
 
-def _add_faint(figure: go.Figure, x: Float, y: Float, name: str, colour: str, opacity: float = 0.4) -> None:
-    line = {"color": colour, "width": 1}
-    figure.add_scatter(x=thin(x), y=thin(y), name=name, mode="lines", line=line, opacity=opacity, hoverinfo="skip")
+def rate_sketch(train: Course, look: Look) -> Sketch:
+    """The learning rate of each step, never smoothed: it is set, not measured."""
+    sketch = _blank(look, showlegend=False)
+    _add_line(sketch, train.x, train.column("learning_rate"), "learning rate", ink(look.dark), width=1.6)
+    return _axes(sketch, look, "learning rate", log_y=look.log_y)
+
+
+def _blank(look: Look, **layout: Any) -> Sketch:
+    size = {"template": plain_template(look.dark), "height": look.height, "uirevision": "kept"}
+    return {"data": [], "layout": size | layout}
+
+
+def _ends(*courses: Course) -> list[float]:
+    everywhere = np.concatenate([course.x for course in courses])
+    return [float(everywhere.min()), float(everywhere.max())] if len(everywhere) else [0.0, 1.0]
+
+
+def _add_line(sketch: Sketch, x: Float, y: Float, name: str, colour: str, *, width: float, **more: Any) -> None:
+    x, y = (values.astype("<f4") for values in thin(x, y))  # half the bytes, and more digits than pixels
+    line = {"color": colour, "width": width}
+    about = {"type": "scatter", "mode": "lines", "name": name, "uid": name, "line": line}
+    sketch["data"].append({"x": x, "y": y, **about, **more})
+
+
+def _add_faint(sketch: Sketch, x: Float, y: Float, name: str, colour: str, opacity: float = 0.4) -> None:
+    _add_line(sketch, x, y, name, colour, width=1, opacity=opacity, hoverinfo="skip")
+
+
+def _add_points(sketch: Sketch, x: Float, y: Float, name: str, colour: str, symbol: str) -> None:
+    """A line with a point for each epoch, as long as they can be told apart."""
+    apart = len(x) <= MOST_POINTS / 4
+    points = {"mode": "lines+markers", "marker": {"size": 6, "symbol": symbol}} if apart else {}
+    _add_line(sketch, x, y, name, colour, width=2, **points)
 
 
 def _add_level(
-    figure: go.Figure, ends: list[float], level: float, words: str, colour: str, *, position: str = "top left"
+    sketch: Sketch, ends: list[float], level: float, words: str, colour: str, unit: str, position: str
 ) -> None:
     """A dotted line with its words on it; a trace and not a shape, so that it is right on a log axis, too."""
-    text = f"{words} {level:.3g} px"
-    figure.add_scatter(
-        x=ends,
-        y=[level, level],
-        mode="lines+text",
-        text=["", text] if position.endswith("left") else [text, ""],
-        textposition=position,
-        textfont={"size": 11, "color": colour},
-        line={"color": colour, "width": 1.2, "dash": "dot"},
-        name=words,
-        showlegend=False,
-        hoverinfo="skip",
+    text = f"{words} {level:.3g} {unit}"
+    sketch["data"].append(
+        {
+            "type": "scatter",
+            "x": ends,
+            "y": [level, level],
+            "mode": "lines+text",
+            "text": ["", text] if position.endswith("left") else [text, ""],
+            "textposition": position,
+            "textfont": {"size": 11, "color": colour},
+            "line": {"color": colour, "width": 1.2, "dash": "dot"},
+            "name": words,
+            "uid": words,
+            "showlegend": False,
+            "hoverinfo": "skip",
+        }
     )
+
+
+def _axes(sketch: Sketch, look: Look, y_title: str, *, log_y: bool) -> Sketch:
+    """Titles and scales; a zoom lives until its own axis counts something else."""
+    scale = "log" if log_y else "linear"
+    ticks = _log_ticks([trace["y"] for trace in sketch["data"]]) if log_y else {}
+    y_axis = {"title": {"text": y_title}, "type": scale, "uirevision": scale, **ticks}
+    sketch["layout"] |= {"xaxis": {"title": {"text": look.x_title}, "uirevision": look.x_title}, "yaxis": y_axis}
+    return sketch
 
 
 def finish_axes(figure: go.Figure, look: Look, y_title: str, *, log_y: bool) -> go.Figure:
     """Title the axes of a course and, on a log scale, choose ticks that fit the span of what is drawn."""
     figure.update_xaxes(title_text=look.x_title)
     figure.update_yaxes(title_text=y_title, type="log" if log_y else "linear")
-    if log_y:
-        values = np.concatenate([np.asarray(trace.y, float) for trace in figure.data] or [np.ones(1)])
-        values = values[np.isfinite(values) & (values > 0)]
-        span = values.max() / values.min() if len(values) else 1.0
-        figure.update_yaxes(
-            dtick="D1" if span < 10 else "D2" if span < 1e4 else 1, exponentformat="power" if span > 1e4 else "none"
-        )
-    return figure
+    return figure.update_yaxes(_log_ticks([trace.y for trace in figure.data])) if log_y else figure
 
 
-def thin(values: Float) -> Float:
-    """Every so many-th value, so that no more are left than a screen can show."""
-    return values[:: max(1, len(values) // MOST_POINTS)]
+def _log_ticks(columns: Sequence[ArrayLike]) -> dict[str, Any]:
+    values = np.concatenate([np.asarray(column, float) for column in columns] or [np.ones(1)])
+    values = values[np.isfinite(values) & (values > 0)]
+    span = values.max() / values.min() if len(values) else 1.0
+    return {
+        "dtick": "D1" if span < 10 else "D2" if span < 1e4 else 1,
+        "exponentformat": "power" if span > 1e4 else "none",
+    }

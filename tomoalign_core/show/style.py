@@ -64,6 +64,12 @@ def template(dark: bool) -> go.layout.Template:
     )
 
 
+@lru_cache(maxsize=2)
+def plain_template(dark: bool) -> dict[str, Any]:
+    """The template as plain data, for figures that are made without Plotly's objects."""
+    return dict(template(dark).to_plotly_json())
+
+
 def blank(*, dark: bool, height: int, **layout: Any) -> go.Figure:
     """An empty figure in our layout; ``uirevision`` lets a zoom live through new data."""
     return dress(go.Figure(), dark=dark, height=height, **layout)
