@@ -4,51 +4,66 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.shared import reading
 from pages.shared.live_plot import load_plotly
 from pages.shared.looks import ACTIVE
 from pages.shared.router import through_router
-from pages.shared.run_charts import charts, epoch_window
-from pages.shared.run_state import controls, downloads, has_weights, header, log_tail
+from pages.shared.run_charts import choose_view, course_charts, more_curves
+from pages.shared.run_epochs import begin_with_address, epoch_window
+from pages.shared.run_state import Drawn, controls, downloads, has_weights, header, log_tail, notes
 from pages.shared.runs_table import pick_run
+from pages.shared.watchers import interval_s, visitor, watchers
 from pages.shared.words import GAUGE
-from tomoalign_core.learn.jobs import State
 from tomoalign_core.learn.runs import Run, list_runs
 
 through_router("pages/monitor.py")
 
-TICK_S = 1.0
 # Streamlit's own sign of work would blink at every tick, with a Stop that stops nothing but the page
-QUIET = "<style>[data-testid='stStatusWidget'] { display: none; }</style>"
+QUIET = "<style>[data-testid='stStatusWidget'] { display: none; } .stMainBlockContainer { padding-top: 4rem; }</style>"
 
 
-def live(run: Run, drawn: tuple[State, bool]) -> None:
-    """All that changes while a run trains; runs every second, and reads afresh what it shows."""
+def live(run: Run, drawn: Drawn) -> None:
+    """All that changes while a run trains; reads afresh what it shows."""
     status = run.status()
-    if (status.state, has_weights(run)) != drawn:
-        st.rerun()  # the buttons outside belong to another state
-    header(run, status)
-    charts(run)
-    epoch_window(run)
+    active = status.state in ACTIVE
+    watching = watchers().look(visitor(), interval_s=drawn.interval_s) if active else 0
+    interval = interval_s(watching, drawn.interval_s)
+    if Drawn(status.state, has_weights(run), interval) != drawn:
+        st.session_state["interval"] = interval
+        st.rerun()  # the parts outside, and the timer, belong to another state
+    crowd = f"updates every {interval:.0f} s: {watching} are watching" if interval > 1 else ""
+    header(run, status, crowd)
+    view = choose_view(run)
+    # visitors who look within half an interval see the same, which is drawn once
+    version = reading.metrics_of(str(run.path)).refresh(at_most_every_s=interval / 2 if active else 0.0)
+    course_charts(run, view, version)
+    more_curves(run, view, version)
+    epoch_window(run, view)
     log_tail(run)
 
 
-st.title("Monitor", anchor=False)
-st.html(QUIET)
 said = st.session_state.pop("said", None)
 if said:
     st.toast(said, icon=":material/info:")
 runs = list_runs()
 if not runs:
+    st.title("Monitor", anchor=False)
     st.info("There is no training to watch yet.", icon=":material/monitoring:")
     st.page_link("pages/train.py", label="Start one", icon=":material/model_training:")
     st.stop()
-left, right = st.columns([2, 1], vertical_alignment="bottom")
+left, middle, right = st.columns([1, 1.7, 2.6], vertical_alignment="bottom")
 with left:
+    st.title("Monitor", anchor=False)
+with middle:
     run = pick_run(runs)
+begin_with_address(run)
 state = run.status().state
 with right:
     controls(run, state)
+st.html(QUIET)
 load_plotly()
-st.fragment(live, run_every=TICK_S if state in ACTIVE else None)(run, (state, has_weights(run)))
-st.caption(GAUGE)
+now = Drawn(state, has_weights(run), st.session_state.get("interval", 1.0))
+st.fragment(live, run_every=now.interval_s if state in ACTIVE else None)(run, now)
+notes(run)
 downloads(run)
+st.caption(GAUGE)

@@ -1,8 +1,11 @@
-"""Charts of a run on the Monitor page: its course, and what it sees at any epoch."""
+"""Charts of the course of a training on the Monitor page, and the controls of all charts there.
+
+All that is drawn is made once for all who look at the same, and kept as the bytes that go out.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import streamlit as st
@@ -10,129 +13,131 @@ import streamlit as st
 from pages.shared import reading
 from pages.shared.live_plot import live_plot
 from pages.shared.looks import is_dark
-from tomoalign_core.learn.runs import Run, sample_shifts
-from tomoalign_core.show import curves, figures
+from tomoalign_core.config import RunConfig
+from tomoalign_core.learn.runs import Run
+from tomoalign_core.metrics import loss_levels
+from tomoalign_core.show import curves
 
-PICTURES = {"sinogram": 250, "slice": 320}
-X_AXES = {"step": "step", "epoch": "epoch", "time_s": "training time, s"}
+HEIGHT = 300
+X_AXES = {"step": ("step", "step"), "epoch": ("epoch", "epoch"), "time": ("time_s", "training time, s")}
+LOSS_TITLES = {
+    "laplace": "loss, −log likelihood",
+    "smooth-l1": "loss, smooth L1",
+    "mse": "loss, mean square, px²",
+    "raw-mse": "loss, raw mean square, px²",
+}
 
 
-def charts(run: Run) -> None:
-    """Loss and error over the course of the training."""
-    tail = reading.metrics_of(str(run.path))
-    version = tail.refresh()
+class View(NamedTuple):
+    """What a visitor has chosen to see."""
+
+    x: str
+    smoothing: float
+    log_y: bool
+    case: str
+    dark: bool
+
+
+def choose_view(run: Run) -> View:
+    """The controls of the charts; what is chosen is in the address."""
+    cases = [case.name for case in reading.config_of(str(run.path)).dataset.validation]
+    if st.session_state.get("case", cases[0]) not in cases:
+        st.session_state["case"] = cases[0]
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        case = st.selectbox(
+            "Validation", cases, key="case", bind="query-params", width=230,
+            help="Stacks of phantoms never trained on, always the same.",
+        )  # fmt: skip
         x = st.segmented_control(
-            "Along", list(X_AXES), default="step", required=True, key="along",
-            format_func=lambda name: name.split("_")[0], help="What the horizontal axes count.",
+            "Along", list(X_AXES), default="step", required=True, key="along", bind="query-params",
+            help="What the horizontal axes count.",
         )  # fmt: skip
         smoothing = st.slider(
-            "Smoothing", 0.0, 0.99, 0.9, 0.01, key="smoothing", width=220,
-            help="Weight of the past in the moving average; 0 shows each step.",
+            "Smoothing", 0.0, 0.99, 0.9, 0.01, key="smoothing", bind="query-params", width=200,
+            help="Weight of the past in the moving average of the training lines; 0 shows each step. "
+            "Validation and learning rate are never smoothed.",
         )  # fmt: skip
-        log_y = st.toggle("Log scale", True, key="log-y", help="Where values are above zero.")
-        cases = list(reading.case_courses(tail, "step"))
-        if cases and st.session_state.get("case") not in cases:
-            st.session_state["case"] = cases[0]
-        case = st.selectbox(
-            "Validation", cases, key="case", width=240, placeholder="after the first epoch",
-            disabled=not cases, help="Stacks of phantoms never trained on, always the same.",
+        log_y = st.toggle(
+            "Log scale", True, key="log", bind="query-params", help="Where all values are above zero."
         )  # fmt: skip
+    return View(x or "step", smoothing, log_y, case or cases[0], is_dark())
+
+
+def course_charts(run: Run, view: View, version: reading.Version) -> None:
+    """Loss and error over the course of the training."""
     if not version[1]:
         st.info("The first steps are on their way; curves appear here.", icon=":material/hourglass_top:")
         return
-    loss, error = curve_figures(version, x, smoothing, log_y, case, is_dark())
+    drawn = course_figures(str(run.path), version, view)
     left, right = st.columns(2)
     with left:
-        live_plot(loss, key="live-loss", height=330, alt="Loss of training and validation over the training")
+        words = "Loss of training and validation over the training"
+        live_plot(drawn["loss"], key=f"loss-{run.id}", height=HEIGHT, alt=words, file=f"{run.id}-loss")
     with right:
-        live_plot(error, key="live-error", height=330, alt="Gauge-removed error in dx and dy over the training")
+        words = "Gauge-removed error in dx and dy over the training"
+        live_plot(drawn["error"], key=f"error-{run.id}", height=HEIGHT, alt=words, file=f"{run.id}-error")
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def curve_figures(
-    version: reading.Version, x: str, smoothing: float, log_y: bool, case: str | None, dark: bool
-) -> tuple[str, str]:
-    """The two charts as JSON; made once for all who watch the same version of a run."""
-    tail = reading.metrics_of(version[0].removesuffix("/metrics.jsonl"))
-    look = curves.Look(x_title=X_AXES[x], smoothing=smoothing, log_y=log_y, dark=dark)
-    train, cases = reading.train_course(tail, x), reading.case_courses(tail, x)
-    empty = curves.Course(x=np.array([]), values={"rmse_dx_px": np.array([]), "rmse_dy_px": np.array([])})
-    shown = cases.get(case or "", empty)
-    last = {name: float(column[-1]) for name, column in shown.values.items() if len(column)}
-    error = curves.error_curve(
-        train,
-        shown,
-        look,
+def more_curves(run: Run, view: View, version: reading.Version) -> None:
+    """Learning rate and error of the roll; drawn only while they are looked at."""
+    label = "Learning rate and roll"
+    with st.expander(label, icon=":material/show_chart:", key="more", on_change="rerun", bind="query-params") as more:
+        if not more.open or not version[1]:
+            return
+        drawn = more_figures(str(run.path), version, view)
+        left, right = st.columns(2)
+        with left:
+            words = "Learning rate over the training"
+            live_plot(drawn["rate"], key=f"rate-{run.id}", height=220, alt=words, file=f"{run.id}-learning-rate")
+        with right:
+            words = "Error of the roll over the training"
+            live_plot(drawn["roll"], key=f"roll-{run.id}", height=220, alt=words, file=f"{run.id}-roll")
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def course_figures(path: str, version: reading.Version, view: View) -> dict[str, str]:
+    """Loss and error as JSON; ``version`` is for the cache."""
+    tail, config = reading.metrics_of(path), reading.config_of(path)
+    train, cases = tail.course(X_AXES[view.x][0]), tail.cases(X_AXES[view.x][0])
+    shown, look = cases.get(view.case, curves.Course()), _look(view, HEIGHT)
+    last = _last(shown)
+    loss = curves.loss_sketch(
+        train, cases, look,
+        y_title=LOSS_TITLES[config.train.loss],
+        levels=loss_levels(config.train.loss, last, passes=passes_in_loss(config)) if last else {},
+    )  # fmt: skip
+    error = curves.error_sketch(
+        train, shown, look,
         bound_px={part: last.get(f"bound_{part}_px", 0.0) for part in ("dx", "dy")},
-        label_sigma_px=np.sqrt(last["label_variance_px2"]) if "label_variance_px2" in last else None,
-    )
-    return curves.loss_curve(train, cases, look).to_json(), error.to_json()
+        label_sigma_px=np.sqrt(last["label_variance_px2"]) if last else None,
+    )  # fmt: skip
+    return {"loss": curves.to_json(loss), "error": curves.to_json(error)}
 
 
-def epoch_window(run: Run) -> None:
-    """What the network saw and said on a validation stack, at any epoch; the latest until one is chosen."""
-    epochs = run.sample_epochs()
-    if not epochs:
-        st.info("After the first epoch: found and true shifts, and a slice before and after.", icon=":material/image:")
-        return
-    epoch = _pick_epoch(run, epochs)
-    drawn = sample_figures(str(run.path), epoch, st.session_state.get("case"), is_dark())
-    left, right = st.columns([2, 1])
-    with left:
-        live_plot(drawn["shifts"], key="live-shifts", height=380, alt="Found and true dx and dy over the angle")
-    with right:
-        live_plot(drawn["scatter"], key="live-scatter", height=380, alt="Found over true shift of each view")
-    for what, height in PICTURES.items():
-        words = f"{what} before and after correction, and by the truth"
-        live_plot(drawn[what], key=f"live-{what}", height=height, alt=words)
+@st.cache_resource(max_entries=32, show_spinner=False)
+def more_figures(path: str, version: reading.Version, view: View) -> dict[str, str]:
+    """Learning rate and roll as JSON; ``version`` is for the cache."""
+    tail, look, along = reading.metrics_of(path), _look(view, 220), X_AXES[view.x][0]
+    train, shown = tail.course(along), tail.cases(along).get(view.case, curves.Course())
+    drawn = {"rate": curves.rate_sketch(train, look), "roll": curves.roll_sketch(train, shown, look)}
+    return {name: curves.to_json(sketch) for name, sketch in drawn.items()}
 
 
-@st.cache_data(max_entries=128, show_spinner=False)
-def sample_figures(path: str, epoch: int, case: str | None, dark: bool) -> dict[str, str]:
-    """The figures of an epoch as JSON; its samples are written once, hence never stale."""
-    cases = Run(Path(path)).sample_by_case(epoch)
-    arrays = cases[case] if case in cases else next(iter(cases.values()))
-    found, truth = sample_shifts(arrays)
-    drawn = {
-        "shifts": figures.shifts_over_angle({"found": found}, truth, dark=dark, height=380),
-        "scatter": figures.found_against_true(found, truth, dark=dark, height=380),
-    }
-    for (what, height), axes in zip(PICTURES.items(), (figures.SINOGRAM, figures.SLICE), strict=True):
-        names = {"before": "as measured", "after": "corrected by the network", "true": "corrected by the truth"}
-        images = {f"{what.capitalize()}, {words}": arrays[f"{what}_{name}"] for name, words in names.items()}
-        drawn[what] = figures.pictures(images, axes, dark=dark, height=height)
-    return {name: figure.to_json() for name, figure in drawn.items()}
+def passes_in_loss(config: RunConfig) -> int:
+    """Over how many passes of the network its loss is summed: the first and the last."""
+    return min(config.model.passes, 2) if config.model.name == "centroid" else 1
 
 
-def _pick_epoch(run: Run, epochs: list[int]) -> int:
-    """The slider goes with the latest epoch until someone moves it."""
+def _look(view: View, height: int) -> curves.Look:
+    title = X_AXES[view.x][1]
+    return curves.Look(x_title=title, smoothing=view.smoothing, log_y=view.log_y, dark=view.dark, height=height)
 
-    def touched() -> None:
-        st.session_state["epoch-kept"] = (run.id, st.session_state["epoch"])
 
-    kept = st.session_state.get("epoch-kept")
-    follows = kept is None or kept[0] != run.id or kept[1] not in epochs
-    chosen = epochs[-1] if follows else kept[1]
-    if len(epochs) == 1:
-        st.caption(f"Epoch {chosen}")
-        return chosen
-    slider, button = st.columns([6, 1], vertical_alignment="bottom")
-    with slider:
-        st.session_state["epoch"] = chosen
-        st.select_slider(
-            "Epoch", epochs, key="epoch", on_change=touched,
-            help="The network at the end of this epoch, on one validation stack; follows the training until moved.",
-        )  # fmt: skip
-    with button:
-        if follows:
-            st.badge("latest", icon=":material/sync:", color="green")
-        else:
-            st.button(
-                "Latest",
-                icon=":material/sync:",
-                key="follow",
-                help="Follow the training again.",
-                on_click=lambda: st.session_state.pop("epoch-kept"),
-            )
-    return chosen
+def bound_of(run: Run, case: str) -> tuple[float, float]:
+    """The Cramér-Rao bound of a validation case in dx and dy, px; 0 where there is none, or none known yet."""
+    last = _last(reading.metrics_of(str(run.path)).cases("epoch").get(case, curves.Course()))
+    return last.get("bound_dx_px", 0.0), last.get("bound_dy_px", 0.0)
+
+
+def _last(course: curves.Course) -> dict[str, float]:
+    return {name: float(column[-1]) for name, column in course.values.items() if len(column)}

@@ -1,18 +1,29 @@
-"""State of a run on the Monitor page: badge, progress, stop and resume, log, what can be taken home."""
+"""State of a run on the Monitor page: badge, progress, stop and resume, log, notes, what can be taken home."""
 
 from __future__ import annotations
 
-import csv
-import io
-from datetime import datetime
+import time
+from typing import NamedTuple
 
 import streamlit as st
 
 from pages.shared import reading
 from pages.shared.looks import ACTIVE, state_badge
 from pages.shared.words import HELP_GAUGE, duration, pixels
-from tomoalign_core.learn.jobs import State
+from tomoalign_core.learn.exports import metrics_csv, tensorboard_zip
+from tomoalign_core.learn.jobs import State, read_only
 from tomoalign_core.learn.runs import Run, Status, resume
+
+QUIET_S = 5.0  # a training writes its status twice a second, but for a long step or a validation
+SILENT_S = 120.0
+
+
+class Drawn(NamedTuple):
+    """What the parts of the page around the live one belong to; they are drawn anew when it changes."""
+
+    state: State
+    weights: bool
+    interval_s: float
 
 
 def has_weights(run: Run) -> bool:
@@ -21,110 +32,144 @@ def has_weights(run: Run) -> bool:
 
 
 def controls(run: Run, state: State) -> None:
-    """Stop and resume. Outside the live part, so that a click does not wait for a tick."""
+    """Stop, resume and where to go from here. Outside the live part: they belong to a state."""
     with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
-        asked = (run.path / "stop").exists()
-        if state in ACTIVE and st.button(
-            "Stopping …" if asked else "Stop",
-            icon=":material/stop_circle:",
-            key="stop",
-            disabled=asked,
-            help="At its next batch, with a checkpoint.",
-        ):
-            run.request_stop()
-            st.rerun()
-        if state in ("stopped", "interrupted", "failed") and st.button(
-            "Resume", type="primary", icon=":material/play_arrow:", key="resume", help="From its last checkpoint."
-        ):
-            resume(run)
-            st.rerun()
+        if not read_only():
+            _stop_or_resume(run, state)
+            st.page_link(
+                "pages/train.py", label="Duplicate with changes", icon=":material/content_copy:",
+                query_params={"from": run.id}, help="Train begins with the settings of this run.",
+            )  # fmt: skip
         if has_weights(run):
             st.page_link(
-                "pages/align.py",
-                label="Align with it",
-                icon=":material/align_horizontal_center:",
+                "pages/align.py", label="Align with it", icon=":material/align_horizontal_center:",
                 query_params={"model": run.id},
-            )
+            )  # fmt: skip
 
 
-def header(run: Run, status: Status) -> None:
-    """State, progress and rate."""
+def _stop_or_resume(run: Run, state: State) -> None:
+    asked = (run.path / "stop").exists()
+    if state in ACTIVE and st.button(
+        "Stopping …" if asked else "Stop",
+        icon=":material/stop_circle:",
+        key="stop",
+        disabled=asked,
+        help="At its next batch, with a checkpoint.",
+    ):
+        run.request_stop()
+        st.rerun()
+    if state in ("stopped", "interrupted", "failed") and st.button(
+        "Resume", type="primary", icon=":material/play_arrow:", key="resume", help="From its last checkpoint."
+    ):
+        resume(run)
+        st.rerun()
+
+
+def header(run: Run, status: Status, watching: str) -> None:
+    """State in words, progress and rate."""
     with st.container(horizontal=True, vertical_alignment="center"):
         state_badge(status.state)
-        st.caption(f"{reading.config_of(str(run.path)).model.name} on {status.device or 'a device to be found'}")
-        if status.state == "running":
-            st.caption(f"written {datetime.fromtimestamp(status.updated):%H:%M:%S}")
+        st.markdown(state_words(run, status))
+        if watching:
+            st.caption(watching)
     if status.state == "failed":
-        st.error(status.message or "It failed without a word; see the log.", icon=":material/error:")
-    elif status.state == "interrupted":
-        st.warning("Its process is gone. Resume goes on from the last checkpoint.", icon=":material/power_off:")
-    elif status.message:
-        st.caption(status.message)
+        st.error(failure_words(status), icon=":material/error:")
     share = min(status.step / max(status.steps, 1), 1.0)
     st.progress(share, f"step {status.step:,} of {status.steps:,} · epoch {status.epoch} of {status.epochs}")
+    running = status.state == "running"
     best = f"epoch {status.best_epoch}" if status.best_epoch else None
+    rate = f"{status.items_per_s:.1f}" if status.items_per_s else "–"
+    memory = f"{status.memory_mb / 1000:.2f} GB" if status.memory_mb else "–"
     figures_shown = (
-        (
-            "Best RMSE",
-            pixels(status.best_rmse_px),
-            f"Over all validation stacks, dx and dy together. {HELP_GAUGE}",
-            best,
-        ),
-        ("Time left", duration(status.eta_s if status.state == "running" else None), "At the present rate.", None),
+        ("Best RMSE", pixels(status.best_rmse_px), f"Over all validation stacks, dx and dy. {HELP_GAUGE}", best),
+        ("Last RMSE", pixels(status.last_rmse_px), "At the end of the last epoch.", None),
+        ("Time left", duration(status.eta_s if running else None), "At the present rate.", None),
         ("Trained for", duration(status.elapsed_s), "All sessions together.", None),
-        (
-            "Stacks per second",
-            f"{status.items_per_s:.1f}" if status.items_per_s else "–",
-            "Training stacks simulated and learnt from.",
-            None,
-        ),
-        (
-            "Memory",
-            f"{status.memory_mb / 1000:.2f} GB" if status.memory_mb else "–",
-            "Peak of its process, or of its GPU.",
-            None,
-        ),
+        ("Stacks/s", rate, "Training stacks simulated and learnt from, per second.", None),
+        ("Memory", memory, "Peak of its process, or of its GPU.", None),
     )
-    for column, (name, value, about, below) in zip(st.columns(len(figures_shown)), figures_shown, strict=True):
-        column.metric(name, value, below, delta_color="off", delta_arrow="off", help=about)
+    with st.container(horizontal=True):
+        for name, value, about, below in figures_shown:
+            st.metric(
+                name, value, below, delta_color="off", delta_arrow="off", help=about, width="content"
+            )  # fmt: skip
+
+
+def state_words(run: Run, status: Status) -> str:
+    """What the state means now, in a sentence."""
+    where = f"{reading.config_of(str(run.path)).model.name} on {status.device or 'a device to be found'}"
+    match status.state:
+        case "queued":
+            return f"{where}: {status.message or 'its process is starting'}"
+        case "running":
+            silent = time.time() - status.updated
+            if silent < QUIET_S:
+                return f"training {where}"
+            words = f"training {where}; last sign of life {duration(silent)} ago"
+            more = ": its process lives, but is in a very long step or hangs; see the log, or stop it"
+            return words + (more if silent > SILENT_S else "")
+        case "interrupted":
+            return (
+                f"{where}: its process is gone without a word, killed (as when memory is short) or with its machine. "
+                "Resume goes on from the last checkpoint."
+            )
+        case "failed":
+            return where
+        case _:
+            return f"{where}. {status.message}".rstrip(". ")
+
+
+def failure_words(status: Status) -> str:
+    """Why a training failed and what to do about it."""
+    said = status.message or "it ended without a word; see the log"
+    if said.startswith("the loss is"):
+        return f"It diverged: {said}. Resume would repeat it; duplicate it with changes instead."
+    if said.startswith("out of memory"):
+        return f"It ran {said}. Duplicate it with changes, or resume it when the device is free."
+    return f"{said[0].upper()}{said[1:]}"
 
 
 def log_tail(run: Run) -> None:
-    """The last words of the process."""
-    with st.expander("Log", icon=":material/terminal:"):
-        st.code(run.log_tail() or "Nothing said yet.", language=None)
+    """The last words of the process; read only while they are looked at."""
+    with st.expander("Log", icon=":material/terminal:", key="log-tail", on_change="rerun") as shown:
+        if shown.open:
+            st.code(run.log_tail() or "Nothing said yet.", language=None)
+
+
+def notes(run: Run) -> None:
+    """What people want to remember of this run, kept in its folder; outside the live part, which would take it away."""
+    key = f"notes-{run.id}"
+    kept, seen = run.notes(), f"{key}-seen"
+
+    def save() -> None:
+        run.write_notes(st.session_state[key])
+        st.session_state[seen] = st.session_state[key]
+        st.toast("Notes saved.", icon=":material/save:")
+
+    if st.session_state.get(seen) != kept:  # the first time, or somebody else has written
+        st.session_state[key] = st.session_state[seen] = kept
+    with st.expander("Notes", icon=":material/edit_note:", expanded=bool(kept)):
+        if read_only():
+            st.markdown(kept or "None.")
+        else:
+            st.text_area(
+                "Notes", key=key, on_change=save, height=120, label_visibility="collapsed",
+                placeholder="What was tried, and what came of it; Markdown. Saved when you leave the field.",
+            )  # fmt: skip
 
 
 def downloads(run: Run) -> None:
-    """What can be taken home."""
+    """What can be taken home; nothing is read before the click."""
+    files = {
+        "Metrics (CSV)": (lambda: metrics_csv(run), f"{run.id}.csv", "text/csv"),
+        "Settings (JSON)": ((run.path / "config.json").read_text, f"{run.id}.json", "application/json"),
+        "TensorBoard (zip)": (lambda: tensorboard_zip(run), f"{run.id}-tensorboard.zip", "application/zip"),
+    }
+    for kind in ("best", "last"):
+        path = run.path / f"{kind}.safetensors"
+        if path.exists():
+            files[f"{kind.capitalize()} weights"] = (path.read_bytes, f"{run.id}-{kind}.safetensors", None)
     with st.container(horizontal=True):
-        offer = {"icon": ":material/download:", "on_click": "ignore"}
-        st.download_button("Metrics (CSV)", lambda: metrics_csv(run), f"{run.id}.csv", "text/csv", **offer)
-        st.download_button(
-            "Settings (JSON)",
-            lambda: (run.path / "config.json").read_text(),
-            f"{run.id}.json",
-            "application/json",
-            **offer,
-        )
-        if has_weights(run):
-            st.download_button(
-                "Best weights", (run.path / "best.safetensors").read_bytes, f"{run.id}.safetensors", **offer
-            )
-
-
-def metrics_csv(run: Run) -> str:
-    """All lines of the metrics as one table; validation columns are named case/figure."""
-    rows = []
-    for kind in ("step", "epoch"):
-        for line in run.metrics(kind):
-            flat = {name: value for name, value in line.items() if not isinstance(value, dict)}
-            for case, values in line.get("cases", {}).items():
-                flat |= {f"{case}/{name}": value for name, value in values.items()}
-            rows.append(flat)
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names)
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+        for label, (data, name, mime) in files.items():
+            st.download_button(label, data, name, mime, icon=":material/download:", on_click="ignore")
+    st.caption("Each chart has a PNG button in its lower right corner.")

@@ -156,6 +156,7 @@ def pick_run(runs: list[Run]) -> Run:
 
     def chosen() -> None:
         st.query_params["run"] = st.session_state["run-choice"]
+        st.query_params.pop("epoch", None)  # of another run
 
     by_id = {run.id: run for run in runs}
     wanted = st.query_params.get("run", runs[0].id)

@@ -1,7 +1,7 @@
 """A browser without a screen: it speaks Streamlit's protocol as the real one does, so that twenty of them are cheap.
 
-A fragment with ``run_every`` is driven by the browser: an ``auto_rerun`` message asks it to send reruns of that fragment
-at an interval. Large messages are remembered by their hash, and the server then sends a reference.
+A fragment with ``run_every`` is driven by the browser: an ``auto_rerun`` message asks it to send reruns of that
+fragment at an interval. Large messages are remembered by their hash, and the server then sends a reference.
 """
 
 from __future__ import annotations

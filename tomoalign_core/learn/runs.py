@@ -104,13 +104,21 @@ class Run(Job[Status]):
 
 
 def sample_shifts(arrays: Mapping[str, np.ndarray]) -> tuple[Shifts, Shifts]:
-    """The found and the true shifts of one case of a sample."""
+    """The found and the true shifts of one case of a sample; roll is 0 where the network gives none."""
     angle, found, true = arrays["angle_rad"], arrays["found"], arrays["true"]
     sigma = arrays.get("sigma", np.full_like(found, np.nan))
     said = Shifts.from_arrays(
-        angle_rad=angle, dx_px=found[:, 0], dy_px=found[:, 1], dx_sigma_px=sigma[:, 0], dy_sigma_px=sigma[:, 1]
+        angle_rad=angle,
+        dx_px=found[:, 0],
+        dy_px=found[:, 1],
+        roll_deg=arrays.get("found_roll_deg"),
+        dx_sigma_px=sigma[:, 0],
+        dy_sigma_px=sigma[:, 1],
     )
-    return said, Shifts.from_arrays(angle_rad=angle, dx_px=true[:, 0], dy_px=true[:, 1])
+    truth = Shifts.from_arrays(
+        angle_rad=angle, dx_px=true[:, 0], dy_px=true[:, 1], roll_deg=arrays.get("true_roll_deg")
+    )
+    return said, truth
 
 
 def list_runs() -> list[Run]:

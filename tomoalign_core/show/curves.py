@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,7 @@ from tomoalign_core.show.style import CASES, COLOUR, FAINT, ROLL, SYMBOLS, ink, 
 Float = NDArray[np.float64]
 Sketch = dict[str, Any]
 PLACES = ("top left", "bottom right", "top right", "bottom left")  # of the words on levels, which lie close together
+MOST_MARKERS = 40
 MOST_POINTS = 600  # of a line: what a screen shows of it
 
 
@@ -149,7 +151,7 @@ def loss_sketch(
         _add_level(sketch, _ends(train, *cases.values()), level, words, ink(look.dark), "px²", PLACES[number % 4])
     # a likelihood may go below zero, where a log axis would show nothing
     below = look.log_y and any((c.column("loss") <= 0).any() for c in (train, *cases.values()))
-    return _axes(sketch, look, f"{y_title} (below zero: not log)" if below else y_title, log_y=look.log_y and not below)
+    return _axes(sketch, look, f"{y_title} (below 0: linear)" if below else y_title, log_y=look.log_y and not below)
 
 
 def error_sketch(
@@ -207,8 +209,13 @@ def _ends(*courses: Course) -> list[float]:
 def _add_line(sketch: Sketch, x: Float, y: Float, name: str, colour: str, *, width: float, **more: Any) -> None:
     x, y = (values.astype("<f4") for values in thin(x, y))  # half the bytes, and more digits than pixels
     line = {"color": colour, "width": width}
-    about = {"type": "scatter", "mode": "lines", "name": name, "uid": name, "line": line}
+    about = {"type": "scatter", "mode": "lines", "name": name, "uid": _uid(name), "line": line}
     sketch["data"].append({"x": x, "y": y, **about, **more})
+
+
+def _uid(name: str) -> str:
+    """By which Plotly knows a line again, hidden in the legend or not; it becomes a class of the page's style."""
+    return re.sub(r"\W+", "-", name)
 
 
 def _add_faint(sketch: Sketch, x: Float, y: Float, name: str, colour: str, opacity: float = 0.4) -> None:
@@ -217,7 +224,7 @@ def _add_faint(sketch: Sketch, x: Float, y: Float, name: str, colour: str, opaci
 
 def _add_points(sketch: Sketch, x: Float, y: Float, name: str, colour: str, symbol: str) -> None:
     """A line with a point for each epoch, as long as they can be told apart."""
-    apart = len(x) <= MOST_POINTS / 4
+    apart = len(x) <= MOST_MARKERS
     points = {"mode": "lines+markers", "marker": {"size": 6, "symbol": symbol}} if apart else {}
     _add_line(sketch, x, y, name, colour, width=2, **points)
 
@@ -238,7 +245,7 @@ def _add_level(
             "textfont": {"size": 11, "color": colour},
             "line": {"color": colour, "width": 1.2, "dash": "dot"},
             "name": words,
-            "uid": words,
+            "uid": _uid(words),
             "showlegend": False,
             "hoverinfo": "skip",
         }

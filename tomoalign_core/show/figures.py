@@ -202,16 +202,21 @@ def shifts_over_angle(
     found: Mapping[str, Shifts],
     truth: Shifts | None = None,
     *,
+    parts: Sequence[str] = ("dx", "dy"),
     dark: bool = False,
     height: int = 380,
 ) -> go.Figure:
     """Found dx and dy over the angle, gauge removed, with ±σ where it is known, on the truth where that is known.
 
     The first of ``found`` has the colours of dx and dy; further ones are dotted and faint.
+
+    Parameters
+    ----------
+    parts : of "dx", "dy" and "roll", from the top.
     """
     first = next(iter(found.values()))
-    figure = _stack_of_axes(("dx", "dy"), first.angle_rad)
-    for row, part in enumerate(("dx", "dy"), 1):
+    figure = _stack_of_axes(parts, first.angle_rad)
+    for row, part in enumerate(parts, 1):
         if truth is not None:
             line = _line(truth.gauge_free(), part, name="true", colour=ink(dark), group="true", legend=row == 1)
             figure.add_trace(line.update(mode="markers", marker={"size": 6, "symbol": "circle-open"}), row, 1)
@@ -251,8 +256,8 @@ def _line(
 
 def _confidence(shifts: Shifts, part: str, colour: str, *, legend: bool) -> list[go.Scatter]:
     """The area between −σ and +σ; nothing where σ is unknown."""
-    sigma = shifts.dx_sigma_px if part == "dx" else shifts.dy_sigma_px
-    if not np.isfinite(sigma).any():
+    sigma = {"dx": shifts.dx_sigma_px, "dy": shifts.dy_sigma_px}.get(part)
+    if sigma is None or not np.isfinite(sigma).any():
         return []
     angle, middle = np.rad2deg(shifts.angle_rad), _values(shifts, part)
     area = go.Scatter(
