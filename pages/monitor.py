@@ -18,8 +18,13 @@ from tomoalign_core.learn.runs import Run, list_runs
 
 through_router("pages/monitor.py")
 
-# Streamlit's own sign of work would blink at every tick, with a Stop that stops nothing but the page
-QUIET = "<style>[data-testid='stStatusWidget'] { display: none; } .stMainBlockContainer { padding-top: 4rem; }</style>"
+# Streamlit's own sign of work would blink at every tick, with a Stop that stops nothing but the page.
+# Charts stand below each other where two beside each other would be all legend.
+STYLE = """<style>
+[data-testid="stStatusWidget"] { display: none; }
+.stMainBlockContainer { padding-top: 3.8rem; }
+@media (max-width: 1100px) { .stMainBlockContainer [data-testid="stColumn"] { min-width: 100%; } }
+</style>"""
 
 
 def live(run: Run, drawn: Drawn) -> None:
@@ -51,16 +56,13 @@ if not runs:
     st.info("There is no training to watch yet.", icon=":material/monitoring:")
     st.page_link("pages/train.py", label="Start one", icon=":material/model_training:")
     st.stop()
-left, middle, right = st.columns([1, 1.7, 2.6], vertical_alignment="bottom")
-with left:
-    st.title("Monitor", anchor=False)
-with middle:
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    st.title("Monitor", anchor=False, width="content")
     run = pick_run(runs)
-begin_with_address(run)
-state = run.status().state
-with right:
+    state = run.status().state
     controls(run, state)
-st.html(QUIET)
+begin_with_address(run)
+st.html(STYLE)
 load_plotly()
 now = Drawn(state, has_weights(run), st.session_state.get("interval", 1.0))
 st.fragment(live, run_every=now.interval_s if state in ACTIVE else None)(run, now)

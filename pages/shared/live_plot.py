@@ -33,6 +33,12 @@ CHART = """
 export default function({ data, parentElement }) {
   const box = parentElement.querySelector('.live-plot');
   const text = new TextDecoder().decode(data);
+  if (!box.watch) {
+    box.watch = new ResizeObserver(() => {
+      if (box._fullLayout && box.offsetParent) window.Plotly.Plots.resize(box);
+    });
+    box.watch.observe(box);
+  }
   if (box.drawn === text) return;
   box.drawn = text;
   const { about, figure } = JSON.parse(text);
@@ -41,14 +47,15 @@ export default function({ data, parentElement }) {
   box.setAttribute('aria-label', about.alt);
   box.parentElement.querySelector('button').onclick = () => {
     const paper = getComputedStyle(document.querySelector('.stApp')).backgroundColor;
-    const layout = { ...box.layout, paper_bgcolor: paper, plot_bgcolor: paper };
+    const font = { family: 'sans-serif' };  // a picture cannot reach the fonts of the page
+    const layout = { ...box.layout, font, paper_bgcolor: paper, plot_bgcolor: paper };
     window.Plotly.downloadImage({ data: box.data, layout }, {
       ...picture, width: box.clientWidth, height: box.clientHeight });
   };
   const draw = () => {
     if (box.drawn !== text) return;
     window.Plotly.react(box, figure.data, figure.layout, {
-      responsive: true, displaylogo: false, toImageButtonOptions: picture,
+      displaylogo: false, toImageButtonOptions: picture,
       modeBarButtonsToRemove: ['select2d', 'lasso2d'] });
     box.dataset.draws = Number(box.dataset.draws || 0) + 1;
   };

@@ -33,7 +33,7 @@ def has_weights(run: Run) -> bool:
 
 def controls(run: Run, state: State) -> None:
     """Stop, resume and where to go from here. Outside the live part: they belong to a state."""
-    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+    with st.container(horizontal=True, vertical_alignment="center", width="content"):
         if not read_only():
             _stop_or_resume(run, state)
             st.page_link(
@@ -77,22 +77,20 @@ def header(run: Run, status: Status, watching: str) -> None:
     share = min(status.step / max(status.steps, 1), 1.0)
     st.progress(share, f"step {status.step:,} of {status.steps:,} · epoch {status.epoch} of {status.epochs}")
     running = status.state == "running"
-    best = f"epoch {status.best_epoch}" if status.best_epoch else None
+    best = f"Best RMSE, epoch {status.best_epoch}" if status.best_epoch else "Best RMSE"
     rate = f"{status.items_per_s:.1f}" if status.items_per_s else "–"
     memory = f"{status.memory_mb / 1000:.2f} GB" if status.memory_mb else "–"
-    figures_shown = (
-        ("Best RMSE", pixels(status.best_rmse_px), f"Over all validation stacks, dx and dy. {HELP_GAUGE}", best),
-        ("Last RMSE", pixels(status.last_rmse_px), "At the end of the last epoch.", None),
-        ("Time left", duration(status.eta_s if running else None), "At the present rate.", None),
-        ("Trained for", duration(status.elapsed_s), "All sessions together.", None),
-        ("Stacks/s", rate, "Training stacks simulated and learnt from, per second.", None),
-        ("Memory", memory, "Peak of its process, or of its GPU.", None),
-    )
+    figures_shown = {
+        best: (pixels(status.best_rmse_px), f"Over all validation stacks, dx and dy. {HELP_GAUGE}"),
+        "Last RMSE": (pixels(status.last_rmse_px), "At the end of the last epoch."),
+        "Time left": (duration(status.eta_s if running else None), "At the present rate."),
+        "Trained for": (duration(status.elapsed_s), "All sessions together."),
+        "Stacks/s": (rate, "Training stacks simulated and learnt from, per second."),
+        "Memory": (memory, "Peak of its process, or of its GPU."),
+    }
     with st.container(horizontal=True):
-        for name, value, about, below in figures_shown:
-            st.metric(
-                name, value, below, delta_color="off", delta_arrow="off", help=about, width="content"
-            )  # fmt: skip
+        for name, (value, about) in figures_shown.items():
+            st.metric(name, value, help=about, width="content")
 
 
 def state_words(run: Run, status: Status) -> str:

@@ -168,6 +168,7 @@ def pick_run(runs: list[Run]) -> Run:
         "Run",
         list(by_id),
         key="run-choice",
+        width=300,
         on_change=chosen,
         format_func=lambda run_id: label(by_id[run_id]),
         help="Newest first. The address of this page names the run: copy it to share the view.",
