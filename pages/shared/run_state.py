@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 import streamlit as st
 
 from pages.shared import reading
 from pages.shared.looks import ACTIVE, state_badge
+from pages.shared.report_button import run_report_button
 from pages.shared.words import HELP_GAUGE, duration, pixels
 from tomoalign_core.learn.exports import metrics_csv, tensorboard_zip
 from tomoalign_core.learn.jobs import State, read_only
-from tomoalign_core.learn.runs import Run, Status, resume
+from tomoalign_core.learn.runs import Run, Status, queue_position, resume
 
 QUIET_S = 5.0  # a training writes its status twice a second, but for a long step or a validation
 SILENT_S = 120.0
@@ -98,7 +100,9 @@ def state_words(run: Run, status: Status) -> str:
     where = f"{reading.config_of(str(run.path)).model.name} on {status.device or 'a device to be found'}"
     match status.state:
         case "queued":
-            return f"{where}: {status.message or 'its process is starting'}"
+            place = queue_place(str(run.path))
+            line = {None: "", 1: "next in the queue; "}.get(place, f"number {place} in the queue; ")
+            return f"{where}: {line}{status.message or 'its process is starting'}"
         case "running":
             silent = time.time() - status.updated
             if silent < QUIET_S:
@@ -115,6 +119,12 @@ def state_words(run: Run, status: Status) -> str:
             return where
         case _:
             return f"{where}. {status.message}".rstrip(". ")
+
+
+@st.cache_data(max_entries=16, ttl=2, show_spinner=False)
+def queue_place(path: str) -> int | None:
+    """A run's place in the queue; it takes a look at all runs, so not at each tick."""
+    return queue_position(Run(Path(path)))
 
 
 def failure_words(status: Status) -> str:
@@ -170,4 +180,5 @@ def downloads(run: Run) -> None:
     with st.container(horizontal=True):
         for label, (data, name, mime) in files.items():
             st.download_button(label, data, name, mime, icon=":material/download:", on_click="ignore")
+        run_report_button(run)
     st.caption("Each chart has a PNG button in its lower right corner.")

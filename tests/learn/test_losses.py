@@ -10,9 +10,9 @@ import torch
 
 from tomoalign_core.geometry import Shifts, angles
 from tomoalign_core.learn.dataset import Batch
-from tomoalign_core.learn.losses import errors_of, loss_of, without_gauge
+from tomoalign_core.learn.losses import errors_of, learned_passes, loss_of, without_gauge
 from tomoalign_core.learn.models import Estimate
-from tomoalign_core.metrics import label_variance, score_shifts
+from tomoalign_core.metrics import label_variance, loss_levels, score_shifts
 
 N = 72
 ANGLE = torch.from_numpy(angles(N, range_deg=360)).expand(2, N)
@@ -92,6 +92,29 @@ def test_reported_errors_are_those_of_the_metrics():
     assert errors["mse_px2"] == pytest.approx((score.dx_rmse_px**2 + score.dy_rmse_px**2) / 2)
     assert errors["raw_mse_px2"] == pytest.approx((score.dx_raw_rmse_px**2 + score.dy_raw_rmse_px**2) / 2)
     assert errors["label_variance_px2"] == pytest.approx(label_variance(shifts[1]))
+
+
+@pytest.mark.parametrize("name", ["mse", "raw-mse"])
+def test_the_levels_of_a_loss_are_what_it_is_for_who_knows_nothing_and_for_who_knows_all_but_the_gauge(name: str):
+    knows_nothing = [Estimate(torch.zeros_like(batch().shift))] * 2
+    knows_all_but_gauge = [Estimate(without_gauge(batch().shift, ANGLE))] * 2
+    case = errors_of(knows_nothing[0], batch()) | {"bound_dx_px": 0.3, "bound_dy_px": 0.1}
+    levels = loss_levels(name, case, passes=2)
+    assert levels["label variance"] == pytest.approx(float(loss_of(name, knows_nothing, batch())))
+    assert levels.get("gauge", 0) == pytest.approx(float(loss_of(name, knows_all_but_gauge, batch())), abs=1e-12)
+    assert levels["bound²"] == pytest.approx(0.09 + 0.01)
+
+
+@pytest.mark.parametrize("name", ["laplace", "smooth-l1"])
+def test_a_loss_that_is_no_mean_square_has_no_levels(name: str):
+    case = {"label_variance_px2": 4.0, "gauge_px2": 1.0, "bound_dx_px": 0.3, "bound_dy_px": 0.1}
+    assert loss_levels(name, case, passes=1) == {}
+
+
+def test_validation_sums_the_passes_that_training_sums():
+    passes = [off_by(k * WAVE, WAVE) for k in (1.0, 0.5, 0.25, 0.1)]
+    assert learned_passes(passes) == [passes[0], passes[3]]
+    assert learned_passes(passes[:1]) == passes[:1]
 
 
 def test_each_stack_of_a_batch_has_its_gauge_removed_for_itself():

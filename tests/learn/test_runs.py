@@ -195,6 +195,23 @@ def test_a_run_that_has_said_nothing_yet_has_no_metrics_and_no_log():
     assert run.log_tail() == ""
 
 
+def test_notes_are_empty_until_written_and_replaced_whole():
+    run = create_run(CONFIG)
+    assert run.notes() == ""
+    before = {path.name for path in run.path.iterdir()}
+    for text in ("Erster Versuch: σ zu groß.\n", "second"):
+        run.write_notes(text)
+        assert run.notes() == text
+    assert {path.name for path in run.path.iterdir()} - before == {"notes.md"}
+
+
+def test_of_a_long_log_only_the_end_is_read():
+    run = create_run(CONFIG)
+    (run.path / "log.txt").write_text("ä" * 500_000 + "\nlast line")
+    assert run.log_tail(3).splitlines()[-1] == "last line"
+    assert len(run.log_tail(3)) < 2_000
+
+
 def test_log_tail_is_its_end():
     run = create_run(CONFIG)
     (run.path / "log.txt").write_text("\n".join(f"line {i}" for i in range(100)))

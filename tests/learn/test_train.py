@@ -24,6 +24,8 @@ from tomoalign_core.config import (
     ValidationCase,
 )
 from tomoalign_core.learn import recorder, runs, train
+from tomoalign_core.learn.dataset import collate, validation_stacks
+from tomoalign_core.learn.models import Estimate
 from tomoalign_core.learn.process import run_training
 from tomoalign_core.learn.weights import load_weights
 
@@ -245,3 +247,22 @@ def test_cnn3d_trains_and_resumes_with_its_dropout_in_step() -> None:
     assert run_training(run).state == "stopped"
     assert run_training(run).state == "finished"
     assert same(torch.load(run.path / "last.pt", weights_only=True)["model"], expected)
+
+
+def test_out_of_memory_is_known_on_the_machine_as_on_a_device() -> None:
+    with pytest.raises(RuntimeError) as no_room:
+        torch.empty(2**60, dtype=torch.uint8)
+    assert recorder.is_out_of_memory(no_room.value)
+    assert recorder.is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert not recorder.is_out_of_memory(RuntimeError("shapes do not fit"))
+
+
+def test_a_sample_holds_the_roll_of_a_network_that_gives_it_in_degrees() -> None:
+    scan = validation_stacks(tiny().dataset, torch.device("cpu"))["blobs"][0]
+    truth = collate([scan])
+    half = Estimate(0 * truth.shift, roll_rad=truth.roll_rad / 2)
+    arrays = recorder.sample_arrays(scan, half)
+    assert np.abs(arrays["true_roll_deg"]).max() > 0
+    assert arrays["true_roll_deg"] == pytest.approx(np.rad2deg(truth.roll_rad[0].numpy()), rel=1e-5)
+    assert arrays["found_roll_deg"] == pytest.approx(arrays["true_roll_deg"] / 2, rel=1e-5)
+    assert "found_roll_deg" not in recorder.sample_arrays(scan, Estimate(0 * truth.shift))

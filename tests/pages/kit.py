@@ -58,9 +58,9 @@ def live_figures(at: AppTest) -> dict[str, dict[str, Any]]:
     """The live charts of a page, as figures, by their alternative text."""
     charts = {}
     for element in at.get("bidi_component"):
-        data = json.loads(element.proto.json or "{}")
-        if "figure" in data:
-            charts[data["alt"]] = json.loads(data["figure"])
+        if element.proto.component_name == "tomoalign_live_plot":
+            data = json.loads(element.proto.bytes)
+            charts[data["about"]["alt"]] = data["figure"]
     return charts
 
 

@@ -5,12 +5,32 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import streamlit as st
 from filelock import FileLock
 from kit import by_label, decoded, in_state, live_figures, show, well, words
+from streamlit.testing.v1 import AppTest
 
+from pages.shared import run_state, watchers
+from pages.shared.words import pixels
+from tomoalign_core.config import InputError
 from tomoalign_core.learn.runs import Run
+
+
+def epochs(at: AppTest) -> Any:
+    return by_label(at.select_slider, "Epoch")
+
+
+def figure(at: AppTest, words_of_it: str) -> dict[str, Any]:
+    """The live chart whose alternative text begins so."""
+    return next(shown for alt, shown in live_figures(at).items() if alt.startswith(words_of_it))
+
+
+def another_epoch(run: Run, number: int) -> None:
+    shutil.copy(run.path / "samples/epoch_0003.npz", run.path / f"samples/epoch_{number:04d}.npz")
 
 
 def test_monitor_of_an_empty_workspace_says_where_to_start() -> None:
@@ -52,12 +72,204 @@ def test_monitor_draws_what_the_run_folder_holds(trained: Path, workspace: Path)
 def test_monitor_follows_the_latest_epoch_until_one_is_chosen(trained: Path, workspace: Path) -> None:
     run = in_state(trained, workspace, "finished")
     at = show("monitor", run=run.id)
-    assert at.select_slider(key="epoch").value == 3
-    at.select_slider(key="epoch").set_value(1).run()
-    shutil.copy(run.path / "samples/epoch_0003.npz", run.path / "samples/epoch_0004.npz")
-    assert well(at.run()).select_slider(key="epoch").value == 1
-    at.button(key="follow").click().run()
-    assert at.select_slider(key="epoch").value == 4
+    assert epochs(at).value == 3
+    assert "epoch" not in at.query_params
+    epochs(at).set_value(1).run()
+    another_epoch(run, 4)
+    assert epochs(well(at.run())).value == 1
+    assert at.query_params["epoch"] == "1"
+    by_label(at.button, "Latest").click().run()
+    assert epochs(at).value == 4
+    another_epoch(run, 5)
+    assert epochs(well(at.run())).value == 5
+    assert "epoch" not in at.query_params
+
+
+def test_monitor_steps_through_the_epochs_by_buttons(trained: Path, workspace: Path) -> None:
+    at = show("monitor", run=in_state(trained, workspace, "finished").id)
+    assert by_label(at.button, "Later").disabled
+    for expected in (2, 1):
+        by_label(at.button, "Earlier").click().run()
+        assert epochs(at).value == expected
+    assert by_label(at.button, "Earlier").disabled
+    by_label(at.button, "Later").click().run()
+    assert at.query_params["epoch"] == "2"
+
+
+def test_a_link_restores_the_view(trained: Path, workspace: Path) -> None:
+    run = in_state(trained, workspace, "finished")
+    at = well(show("monitor", run=run.id, epoch="2", along="time", smoothing="0", log="false"))
+    assert epochs(at).value == 2
+    loss = figure(at, "Loss")
+    assert loss["layout"]["xaxis"]["title"]["text"] == "training time, s"
+    assert loss["layout"]["yaxis"]["type"] == "linear"
+    assert [trace["name"] for trace in loss["data"]] == ["training", "blobs, few"]  # no raw line without smoothing
+
+
+def test_an_epoch_that_is_not_there_is_said_and_the_latest_is_shown(trained: Path, workspace: Path) -> None:
+    at = well(show("monitor", run=in_state(trained, workspace, "finished").id, epoch="77"))
+    assert epochs(at).value == 3
+    assert "Epoch 77 is not saved" in words(at)
+
+
+def test_monitor_of_one_epoch_needs_no_slider(trained: Path, workspace: Path) -> None:
+    run = in_state(trained, workspace, "finished")
+    for epoch in (2, 3):
+        (run.path / f"samples/epoch_{epoch:04d}.npz").unlink()
+    at = well(show("monitor", run=run.id))
+    assert not at.select_slider
+    assert figure(at, "Found and true")["data"]
+
+
+def test_the_histogram_counts_the_errors_of_the_sample_without_their_gauge(trained: Path, workspace: Path) -> None:
+    run = in_state(trained, workspace, "finished")
+    sample = run.sample_by_case(3)["blobs, few"]
+    error = (sample["found"] - sample["true"]).astype(float)
+    angle = sample["angle_rad"].astype(float)
+    basis = np.stack([np.ones_like(angle), np.cos(angle), np.sin(angle)], -1)
+    dx = error[:, 0] - basis @ np.linalg.lstsq(basis, error[:, 0], rcond=None)[0]
+    dy = error[:, 1] - error[:, 1].mean()
+    bars = {t["name"]: t for t in figure(show("monitor", run=run.id), "Histogram")["data"] if t["type"] == "bar"}
+    for name, values in (("dx", dx), ("dy", dy)):
+        middle, counts = decoded(bars[name]["x"]), decoded(bars[name]["y"])
+        half = (middle[1] - middle[0]) / 2
+        edges = [*(m - half for m in middle), middle[-1] + half]
+        assert counts == np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0].tolist()
+        assert sum(counts) == len(angle)
+
+
+def test_roll_is_shown_where_a_sample_holds_it_and_older_samples_do_without(trained: Path, workspace: Path) -> None:
+    run = in_state(trained, workspace, "finished")
+    shown = figure(show("monitor", run=run.id), "Found and true")
+    found = next(t for t in shown["data"] if t["name"] == "found" and t["yaxis"] == "y3")
+    roll = run.sample_by_case(3)["blobs, few"]["found_roll_deg"].astype(float)
+    assert decoded(found["y"]) == pytest.approx(roll - roll.mean(), abs=1e-6)
+
+    st.cache_resource.clear()
+    older = {name: values for name, values in run.sample(3).items() if "roll" not in name}
+    np.savez(run.path / "samples/epoch_0003.npz", **older)
+    assert "yaxis3" not in figure(well(show("monitor", run=run.id)), "Found and true")["layout"]
+
+
+@pytest.mark.parametrize(("loss", "lines"), [("mse", 2), ("raw-mse", 3), ("smooth-l1", 0), ("laplace", 0)])
+def test_a_loss_in_px2_is_shown_with_its_levels_and_others_with_none(
+    loss: str, lines: int, trained: Path, workspace: Path
+) -> None:
+    run = in_state(trained, workspace, "finished")
+    config = run.config.changed(train=run.config.train.changed(loss=loss))
+    (run.path / "config.json").write_text(config.to_json())
+    traces = figure(show("monitor", run=run.id), "Loss")["data"]
+    levels = {t["name"]: decoded(t["y"])[0] for t in traces if t["line"].get("dash") == "dot"}
+    assert len(levels) == lines
+    case = run.metrics("epoch")[-1]["cases"]["blobs, few"]
+    if loss == "mse":  # summed over two passes
+        assert levels["label variance"] == pytest.approx(2 * case["label_variance_px2"])
+        assert levels["bound²"] == pytest.approx(case["bound_dx_px"] ** 2 + case["bound_dy_px"] ** 2)
+    if loss == "raw-mse":
+        assert levels["label variance"] - levels["gauge"] == pytest.approx(2 * case["label_variance_px2"])
+
+
+def test_monitor_shows_the_best_and_the_last_error(trained: Path, workspace: Path) -> None:
+    run = in_state(trained, workspace, "finished")
+    status = run.status()
+    shown = {m.label: m.value for m in show("monitor", run=run.id).metric}
+    assert shown[f"Best RMSE, epoch {status.best_epoch}"] == pixels(status.best_rmse_px)
+    assert shown["Last RMSE"] == pixels(run.metrics("epoch")[-1]["rmse_px"])
+
+
+@pytest.mark.parametrize(
+    ("state", "message", "said"),
+    [
+        ("failed", "the loss is nan at step 7; lower the learning rate", "It diverged: the loss is nan at step 7"),
+        ("failed", "out of memory on cuda; choose a smaller batch", "It ran out of memory on cuda"),
+        ("stopped", "stopped by SIGTERM", "stopped by SIGTERM"),
+        ("interrupted", "", "its process is gone"),
+    ],
+)
+def test_monitor_says_in_words_what_became_of_a_run(
+    state: str, message: str, said: str, trained: Path, workspace: Path
+) -> None:
+    run = in_state(trained, workspace, state)
+    written = "running" if state == "interrupted" else state
+    run.write_status(run.status().model_copy(update={"state": written, "message": message}))
+    assert said in words(well(show("monitor", run=run.id)))
+
+
+def test_monitor_tells_a_waiting_run_its_place_in_the_queue(trained: Path, workspace: Path) -> None:
+    ahead = in_state(trained, workspace, "queued")
+    ahead.write_status(ahead.status().model_copy(update={"state": "queued", "queued_at": 1.0}))
+    run = Run(workspace / "runs" / "29990101-000000-000-later")
+    shutil.copytree(ahead.path, run.path)
+    later = {"state": "queued", "queued_at": 2.0, "message": "waiting for cpu"}
+    run.write_status(run.status().model_copy(update=later))
+    with FileLock(ahead.path / "alive.lock"), FileLock(run.path / "alive.lock"):
+        assert "number 2 in the queue; waiting for cpu" in words(well(show("monitor", run=run.id)))
+        assert "next in the queue" in words(well(show("monitor", run=ahead.id)))
+
+
+def test_monitor_tells_for_how_long_a_running_training_has_been_silent(trained: Path, workspace: Path) -> None:
+    run = in_state(trained, workspace, "running")
+    with FileLock(run.path / "alive.lock"):
+        assert "sign of life" not in words(show("monitor", run=run.id))
+        status = run.status().model_copy(update={"updated": time.time() - 3 * 3600})
+        (run.path / "status.json").write_text(status.model_dump_json())
+        assert "last sign of life 3 h 0 min ago" in words(show("monitor", run=run.id))
+
+
+def test_notes_are_kept_in_the_folder_and_shown_to_the_next_visitor(trained: Path, workspace: Path) -> None:
+    run = in_state(trained, workspace, "finished")
+    at = show("monitor", run=run.id)
+    at.text_area[0].set_value("Twice the batch: no better.").run()
+    assert run.notes() == "Twice the batch: no better."
+    assert sorted(p.name for p in run.path.iterdir() if "notes" in p.name) == ["notes.md"]
+    assert at.text_area[0].value == well(show("monitor", run=run.id)).text_area[0].value == run.notes()
+    run.write_notes("Somebody else was here.")
+    assert at.run().text_area[0].value == "Somebody else was here."
+
+
+def test_a_read_only_monitor_shows_notes_and_changes_nothing(
+    trained: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = in_state(trained, workspace, "stopped")
+    run.write_notes("Look at **epoch 2**.")
+    monkeypatch.setenv("TOMOALIGN_READONLY", "1")
+    at = well(show("monitor", run=run.id))
+    assert "Look at **epoch 2**." in words(at)
+    assert not at.text_area
+    assert not [b for b in at.button if b.label in ("Stop", "Resume")]
+    assert "Duplicate with changes" not in [link.proto.label for link in at.get("page_link")]
+    with pytest.raises(InputError, match="TOMOALIGN_READONLY is set"):
+        run.write_notes("")
+
+
+def test_a_run_can_be_duplicated_with_changes(trained: Path, workspace: Path) -> None:
+    run = in_state(trained, workspace, "failed")
+    links = {link.proto.label: link.proto for link in show("monitor", run=run.id).get("page_link")}
+    assert links["Duplicate with changes"].page == "train"
+    assert links["Duplicate with changes"].query_string == f"from={run.id}"
+
+
+def test_downloads_are_offered_and_nothing_is_read_before_the_click(
+    trained: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_early(run: Run) -> bytes:
+        raise AssertionError("read before the click")
+
+    for name in ("metrics_csv", "tensorboard_zip"):
+        monkeypatch.setattr(run_state, name, too_early)
+    at = well(show("monitor", run=in_state(trained, workspace, "finished").id))
+    labels = {button.proto.label for button in at.get("download_button")}
+    kinds = {"Metrics (CSV)", "Settings (JSON)", "TensorBoard (zip)", "Best weights", "Last weights", "Report (HTML)"}
+    assert labels == kinds
+
+
+def test_learning_rate_and_roll_are_drawn_when_they_are_opened_and_the_rate_is_never_smoothed(
+    trained: Path, workspace: Path
+) -> None:
+    run = in_state(trained, workspace, "finished")
+    assert "Learning" not in str(live_figures(show("monitor", run=run.id)).keys())
+    rate = figure(well(show("monitor", run=run.id, more="true", smoothing="0.99")), "Learning rate")["data"][0]
+    assert decoded(rate["y"]) == pytest.approx([line["learning_rate"] for line in run.metrics("step")])
 
 
 def test_monitor_names_a_run_that_is_not_there(trained: Path, workspace: Path) -> None:
@@ -83,3 +295,37 @@ def test_the_metrics_tail_reads_what_run_metrics_reads_while_the_file_grows(work
     run.append_metrics({"kind": "step", "step": 5, "loss": 0.0})
     tail.refresh()
     assert tail.lines("step") == run.metrics("step")
+
+
+def test_what_many_look_at_is_read_once_in_a_while(workspace: Path) -> None:
+    from pages.shared.reading import MetricsTail
+
+    run = Run(workspace)
+    tail = MetricsTail(run.path / "metrics.jsonl")
+    run.append_metrics({"kind": "step", "step": 1, "loss": 1.0})
+    first = tail.refresh(at_most_every_s=3600)
+    run.append_metrics({"kind": "step", "step": 2, "loss": 2.0})
+    assert tail.refresh(at_most_every_s=3600) == first
+    assert tail.course("step").x.tolist() == [1]
+    assert tail.refresh() != first
+    assert tail.course("step").values["loss"].tolist() == [1, 2]
+
+
+def test_visitors_who_look_no_more_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(watchers.time, "monotonic", lambda: now[0])
+    here = watchers.Watchers()
+    assert [here.look(who, interval_s=1) for who in ("a", "b", "a")] == [1, 2, 2]
+    now[0] += 2
+    assert here.look("a", interval_s=1) == 2
+    now[0] += 2
+    assert here.look("a", interval_s=1) == 1
+
+
+def test_with_twenty_watching_each_looks_less_often_and_is_told_so(
+    trained: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = in_state(trained, workspace, "running")
+    monkeypatch.setattr(watchers.Watchers, "look", lambda self, visitor, *, interval_s: 20)
+    with FileLock(run.path / "alive.lock"):
+        assert "updates every 4 s: 20 are watching" in words(well(show("monitor", run=run.id)))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
@@ -32,6 +34,9 @@ def all_figures(dark: bool) -> list:
         figures.found_against_true(shifts(), shifts(), dark=dark),
         curves.loss_curve(course, {"case": course}, look),
         curves.error_curve(course, course, look, bound_px={"dx": 0.1, "dy": 0.2}, label_sigma_px=3.0),
+        go.Figure(curves.rate_sketch(course, look)),
+        go.Figure(curves.roll_sketch(course, course, look)),
+        figures.error_histogram(shifts(), shifts(), bound_px={"dx": 0.1, "dy": 0.2}, dark=dark),
     ]
 
 
@@ -117,3 +122,58 @@ def test_a_loss_below_zero_is_not_put_on_a_log_axis() -> None:
     assert curves.loss_curve(below, {}, curves.Look(log_y=True)).layout.yaxis.type == "linear"
     above = curves.Course(x=np.arange(3.0), values={"loss": np.array([1.0, 0.5, 0.1])})
     assert curves.loss_curve(above, {}, curves.Look(log_y=True)).layout.yaxis.type == "log"
+
+
+def test_a_sketch_written_by_us_is_the_figure_written_by_plotly() -> None:
+    course = curves.Course(x=np.arange(3000.0), values={n: np.arange(1.0, 3001) for n in ("loss", "rmse_dx_px")})
+    sketch = curves.error_sketch(course, course, curves.Look(), bound_px={"dx": 0.1}, label_sigma_px=3.0)
+    ours, theirs = json.loads(curves.to_json(sketch)), json.loads(go.Figure(sketch).to_json())
+    for trace in ours["data"]:
+        del trace["uid"]  # Plotly's figures have no room for it
+    assert ours == theirs
+
+
+def test_a_thinned_line_keeps_its_ends_and_its_spikes() -> None:
+    rng = np.random.default_rng(1)
+    x, y = np.arange(123_457.0), rng.normal(size=123_457)
+    y[[77, 100_000]] = 50, -60
+    y[500:600] = np.nan
+    few_x, few_y = curves.thin(x, y)
+    assert len(few_x) <= curves.MOST_POINTS + 2
+    assert (np.diff(few_x) > 0).all()
+    assert (few_x[0], few_x[-1]) == (x[0], x[-1])
+    assert (np.nanmax(few_y), np.nanmin(few_y)) == (50, -60)
+    assert np.array_equal(few_y, y[few_x.astype(int)], equal_nan=True)
+
+
+def test_lines_keep_their_names_for_plotly_whatever_a_case_is_called() -> None:
+    course = curves.Course(x=np.arange(3.0), values={"loss": np.ones(3)})
+    sketch = curves.loss_sketch(course, {"blobs, 5 % noise": course, "foam #2": course}, curves.Look())
+    uids = [trace["uid"] for trace in sketch["data"]]
+    assert len(set(uids)) == len(uids)
+    assert all(character.isalnum() or character in "-_" for uid in uids for character in uid)
+
+
+def test_the_bound_of_the_histogram_is_the_normal_distribution_of_as_many_views() -> None:
+    found, truth = shifts(), shifts()
+    figure = figures.error_histogram(found, Shifts.from_arrays(angle_rad=ANGLE, dx_px=truth.dx_px + np.sin(2 * ANGLE),
+                                     dy_px=truth.dy_px), bound_px={"dx": 0.25})  # fmt: skip
+    curve = next(trace for trace in figure.data if trace.name == "bound dx")
+    width = curve.x[1] - curve.x[0]
+    density = np.exp(-0.5 * (curve.x / 0.25) ** 2) / (0.25 * np.sqrt(2 * np.pi))
+    assert curve.y == pytest.approx(12 * width * density, abs=0.05)
+    assert "bound dy" not in [trace.name for trace in figure.data]
+
+
+def test_a_few_views_far_off_do_not_press_the_others_into_one_bar() -> None:
+    rng = np.random.default_rng(0)
+    angle = angles(200)
+    error = rng.normal(0, 0.05, 200)
+    error[7] = 40
+    truth = Shifts.from_arrays(angle_rad=angle, dx_px=np.zeros(200), dy_px=np.zeros(200))
+    found = Shifts.from_arrays(angle_rad=angle, dx_px=np.zeros(200), dy_px=error)
+    figure = figures.error_histogram(found, truth, bound_px={})
+    bars = next(trace for trace in figure.data if trace.name == "dy")
+    assert bars.x[-1] < 5
+    assert bars.y[-1] == 1  # the outermost holds it
+    assert "and beyond" in figure.layout.xaxis.title.text
