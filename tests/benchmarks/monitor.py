@@ -22,6 +22,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -172,11 +173,7 @@ def training(config: RunConfig) -> Iterator[Run]:
 def step_s(run: Run, since_step: int) -> list[float]:
     """Seconds of each step after ``since_step``; without those in which validation fell."""
     lines = [line for line in run.metrics("step") if line["step"] >= since_step]
-    return [
-        b["time_s"] - a["time_s"]
-        for a, b in zip(lines, lines[1:], strict=False)
-        if a["step"] % TRAINING.train.steps_per_epoch
-    ]
+    return [b["time_s"] - a["time_s"] for a, b in pairwise(lines) if a["step"] % TRAINING.train.steps_per_epoch]
 
 
 async def stretch(run: Run, seconds: float) -> float:

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from tomoalign_core.config import (
     Cnn3dConfig,
     DatasetConfig,
+    MisalignConfig,
     RunConfig,
     ScanConfig,
     SimulationConfig,
@@ -258,7 +259,9 @@ def test_out_of_memory_is_known_on_the_machine_as_on_a_device() -> None:
 
 
 def test_a_sample_holds_the_roll_of_a_network_that_gives_it_in_degrees() -> None:
-    scan = validation_stacks(tiny().dataset, torch.device("cpu"))["blobs"][0]
+    turning = SimulationConfig(scan=SCAN, misalign=MisalignConfig(roll_sigma_deg=2))
+    dataset = DatasetConfig(scan=SCAN, validation=(ValidationCase(name="blobs", stacks=1, simulation=turning),))
+    scan = validation_stacks(dataset, torch.device("cpu"))["blobs"][0]
     truth = collate([scan])
     half = Estimate(0 * truth.shift, roll_rad=truth.roll_rad / 2)
     arrays = recorder.sample_arrays(scan, half)
