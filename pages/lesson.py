@@ -127,7 +127,7 @@ def equivariance_section(record) -> None:
             "The notebook's network pools the picture, pools *over the views*, and flattens what is left. Where a "
             "thing was is gone, and which view it was in too: it would have to learn a table."
         )
-    says = {"centroid": record.centroid_says, "the notebook's network, mended": record.cnn3d_says}
+    says = {"the notebook's network, mended": record.cnn3d_says, "centroid": record.centroid_says}
     with right:
         figure = teaching.answers_to_a_movement(PROBE_PX, says, dark=is_dark())
         chart(figure, key="lesson-answers", alt="What two networks say of a view's dx as that view moves")
