@@ -31,10 +31,10 @@ def which_way() -> None:
 
     left, right = st.columns([1, 2], gap="medium")
     with left:
-        dx = st.slider("dx, px", -12.0, 12.0, 9.0, 0.5, key="dx", bind="query-params", help="Positive is right.")
-        dy = st.slider("dy, px", -8.0, 8.0, 5.0, 0.5, key="dy", bind="query-params", help="Positive is down.")
+        dx = st.slider("dx, px", -12.0, 12.0, 9.0, 0.5, key="right", bind="query-params", help="Positive is right.")
+        dy = st.slider("dy, px", -8.0, 8.0, 5.0, 0.5, key="down", bind="query-params", help="Positive is down.")
         roll = st.slider(
-            "Roll, degrees", -45.0, 45.0, 15.0, 1.0, key="roll", bind="query-params",
+            "Roll, degrees", -45.0, 45.0, 15.0, 1.0, key="turned", bind="query-params",
             help="Positive turns from right towards down, clockwise on the screen.",
         )  # fmt: skip
     with right:

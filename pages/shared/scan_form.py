@@ -105,7 +105,7 @@ TOGGLES = {
     "end": ("scan", "include_end"),
     "rounded": ("misalign", "rounded"),
     "rescale": ("noise", "rescale"),
-    "clip": ("noise", "clip"),
+    "cut": ("noise", "clip"),
 }
 
 
@@ -125,7 +125,7 @@ def widget_values(config: SimulationConfig) -> dict[str, Any]:
         "noise": "both" if both else one,
         "gaussian": values["gaussian"] or 3.0,
         "counts": int(config.noise.counts or 500),
-        "seed": config.seed,
+        "number": config.seed,
         "object": config.phantom_seed or 0,
         "engine": config.engine,
     }
@@ -151,7 +151,7 @@ def configured(values: Mapping[str, Any]) -> SimulationConfig:
         parts["noise"]["gaussian"] = 0.0
     parts["noise"]["counts"] = values["counts"] if values["noise"] in ("counts", "both") else None
     try:
-        return SimulationConfig(**parts, seed=values["seed"], phantom_seed=values["object"], engine=values["engine"])
+        return SimulationConfig(**parts, seed=values["number"], phantom_seed=values["object"], engine=values["engine"])
     except ValidationError as error:
         raise InputError(first_fault(error)) from None
 
@@ -166,7 +166,7 @@ def _scaled(value: Any, scale: float) -> Any:
 def pick_sample() -> str:
     """The samples to begin with; picking one sets every slider."""
     return st.pills(
-        "Begin with", list(SAMPLES), default=next(iter(SAMPLES)), key="preset", bind=URL, required=True, wrap=True,
+        "Begin with", list(SAMPLES), default=next(iter(SAMPLES)), key="example", bind=URL, required=True, wrap=True,
         on_change=_set_all, label_visibility="collapsed",
     )  # fmt: skip
 
@@ -180,7 +180,7 @@ def back_to_sample(name: str) -> None:
 
 
 def _set_all() -> None:
-    config = SAMPLES[st.session_state["preset"]].config
+    config = SAMPLES[st.session_state["example"]].config
     st.session_state.update(widget_values(config) | {ROW: config.scan.n_rows // 2})
 
 
@@ -237,8 +237,8 @@ def _object(values: dict[str, Any], begin: Mapping[str, Any]) -> None:
             help="Seed: another number draws another object; the same one stays whatever the stage does.",
         )  # fmt: skip
     with right:
-        values["seed"] = st.number_input(
-            "Scan no.", 0, MOST_SEED, begin["seed"], key="seed", bind=URL,
+        values["number"] = st.number_input(
+            "Scan no.", 0, MOST_SEED, begin["number"], key="number", bind=URL,
             help="Seed: another number draws other shifts and other noise.",
         )  # fmt: skip
 
@@ -270,7 +270,7 @@ def _detector(values: dict[str, Any], begin: Mapping[str, Any]) -> None:
         )  # fmt: skip
     _sliders(LEVELS, values, begin)
     _toggle("rescale", "Rescale views", "Divide each view by its maximum, as the notebook did.", values, begin)
-    _toggle("clip", "Cut noise off", "Below 0 and above the maximum, as the notebook's noise was.", values, begin)
+    _toggle("cut", "Cut noise off", "Below 0 and above the maximum, as the notebook's noise was.", values, begin)
 
 
 def _sliders(knobs: tuple[Knob, ...], values: dict[str, Any], begin: Mapping[str, Any]) -> None:

@@ -29,7 +29,7 @@ def opened(size: tuple[int, int, int], preset: str) -> AppTest:
     at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
     for name, value in zip(("views", "rows", "cols"), size, strict=True):
         at.query_params[name] = str(value)
-    at.query_params["preset"] = preset
+    at.query_params["example"] = preset
     at.switch_page("pages/simulate.py")
     at.run()
     if at.exception:

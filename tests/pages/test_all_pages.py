@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
 from kit import in_state, show, well
+from streamlit.testing.v1 import AppTest
 
 PAGES = ("overview", "simulate", "dataset", "model", "train", "monitor", "compare", "align", "lesson", "help")
 
@@ -33,3 +37,22 @@ def test_every_page_works_with_a_run_in_every_state(page: str, state: str, train
             well(show(page))
     else:
         well(show(page))
+
+
+def test_no_two_pages_write_the_same_name_into_the_address() -> None:
+    """A bound widget lives on when its page is left, and its value would turn up in the other page's widget."""
+    names = {page: bound(show(page)) for page in PAGES}
+    for one, other in combinations(PAGES, 2):
+        assert names[one] & names[other] == set(), f"{one} and {other} share {names[one] & names[other]}"
+    assert names["simulate"] > {"views", "dx"}
+
+
+def bound(at: AppTest) -> set[str]:
+    """The names under which the widgets of a page stand in the address."""
+
+    def walk(block: Any) -> Iterator[str]:
+        for child in getattr(block, "children", {}).values():
+            yield getattr(getattr(child, "proto", None), "query_param_key", "")
+            yield from walk(child)
+
+    return set(walk(at._tree)) - {""}

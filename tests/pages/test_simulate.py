@@ -58,13 +58,13 @@ def test_widgets_show_a_sample_as_it_is(name: str) -> None:
 
 def test_picking_a_sample_sets_every_slider() -> None:
     at = well(show("simulate", **SMALL, dx="7.5", outliers="10", noise="None"))
-    at.button_group(key="preset").set_value("Pillar").run()
+    at.button_group(key="example").set_value("Pillar").run()
     assert settings_of(well(at)) == SAMPLES["Pillar"].config
     assert "Back to Pillar" not in [button.label for button in at.button]
 
 
 def test_a_slider_that_is_moved_after_a_sample_was_picked_stays_and_can_be_taken_back() -> None:
-    at = well(show("simulate", preset="Pillar"))
+    at = well(show("simulate", example="Pillar"))
     at.slider(key="dx").set_value(2.0).run()
     pillar = SAMPLES["Pillar"].config
     assert settings_of(at) == pillar.changed(misalign=pillar.misalign.changed(dx_sigma_px=2.0))
@@ -74,10 +74,10 @@ def test_a_slider_that_is_moved_after_a_sample_was_picked_stays_and_can_be_taken
 
 def test_the_address_restores_the_settings_and_the_row() -> None:
     query = {
-        "preset": "Low dose", **SMALL, "kind": "Foam", "range": "120", "start": "-60", "end": "true", "object": "5",
-        "seed": "9", "dx": "2.5", "roll": "0.7", "drift": "3", "jumps": "2", "outliers": "4", "uniform": "6",
+        "example": "Low dose", **SMALL, "kind": "Foam", "range": "120", "start": "-60", "end": "true", "object": "5",
+        "number": "9", "dx": "2.5", "roll": "0.7", "drift": "3", "jumps": "2", "outliers": "4", "uniform": "6",
         "noise": "Both", "gaussian": "2.5", "counts": "1,000", "background": "15", "gain": "8", "rescale": "true",
-        "clip": "true",
+        "cut": "true",
         "row": "7",
     }  # fmt: skip
     at = well(show("simulate", **query))
@@ -210,7 +210,7 @@ def test_a_scan_too_large_for_a_page_is_refused_in_one_line() -> None:
 
 def test_all_that_is_set_goes_on_to_the_command_line() -> None:
     """What is saved as settings gives the stack that the page shows."""
-    at = well(show("simulate", **SMALL, preset="Drifting foam"))
+    at = well(show("simulate", **SMALL, example="Drifting foam"))
     config = settings_of(at)
     again = SimulationConfig.from_json(config.to_json())
     np.testing.assert_allclose(movie_of(at)["dy"], simulate(again).shifts.dy_px, atol=1e-3)
