@@ -207,7 +207,7 @@ def _course(run: Run, view: View) -> Course:
     """The lines of a run as columns: of its steps, or of its epochs' validation."""
     tail = reading.metrics_of(str(run.path))
     if view.of == "training":
-        return course_of(tail.lines("step"), view.x)
+        return tail.course(view.x)
     return _validation(tail.refresh(), view.case, view.x)
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
-from kit import SCAN, show, well
+from kit import SCAN, in_state, show, well
 
 from tomoalign_core.config import NoiseConfig, SimulationConfig
 from tomoalign_core.files.stacks import write_stack
+from tomoalign_core.metrics import overall_rmse
 from tomoalign_core.simulate import simulate
 
 
@@ -41,3 +42,13 @@ def test_align_offers_a_report_of_the_table_that_is_looked_at(
     assert "by centre of mass" in text
     for method in ("centre of mass", "profile correlation"):
         assert f"<td>{method}</td>" in text and f"<td>{error[method]:.3f}</td>" in text
+
+
+def test_monitor_offers_a_report_of_its_run(
+    trained: Path, workspace: Path, reports: dict[str, Callable[[], str]]
+) -> None:
+    run = in_state(trained, workspace, "finished")
+    well(show("monitor", run=run.id))
+    text = reports[f"{run.id}-report.html"]()
+    best = min(run.metrics("epoch"), key=lambda e: overall_rmse(e["cases"]))["cases"]["blobs, few"]
+    assert f"dx {best['rmse_dx_px']:.3f} px, dy {best['rmse_dy_px']:.3f} px rms on blobs, few" in text

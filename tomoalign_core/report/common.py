@@ -49,10 +49,11 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def accuracy_drawings(found: Shifts, truth: Shifts, bound_px: Mapping[str, float]) -> list[Drawing]:
     """Found and true shifts: over the angle, against each other, and how often they differ by how much."""
+    parts = movements(found, truth)
     return [
         Drawing(
-            figure=figures.shifts_over_angle({"found": found}, truth, height=400),
-            alt="Found and true dx and dy of each view over the angle, gauge removed",
+            figure=figures.shifts_over_angle({"found": found}, truth, parts=parts, height=80 + 160 * len(parts)),
+            alt=f"Found and true {', '.join(parts)} of each view over the angle, gauge removed",
             wide=True,
         ),
         Drawing(
@@ -64,6 +65,11 @@ def accuracy_drawings(found: Shifts, truth: Shifts, bound_px: Mapping[str, float
             alt="Histogram of the errors of all views in dx and dy",
         ),
     ]
+
+
+def movements(*tables: Shifts) -> tuple[str, ...]:
+    """What there is to draw: roll only where any table has some."""
+    return ("dx", "dy", "roll") if any(np.any(np.nan_to_num(table.roll_deg)) for table in tables) else ("dx", "dy")
 
 
 def picture_drawings(

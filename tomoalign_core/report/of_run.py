@@ -30,9 +30,8 @@ def run_report(run: Run) -> Report:
     summary = summarise(run, epochs)
     config = run.config
     sections = [_scores(summary), _course(run, epochs, summary), *_samples(run, summary), *_settings(config)]
-    notes = run.path / "notes.md"
-    if notes.exists():
-        sections.insert(0, Section(heading="Notes", text=notes.read_text(encoding="utf-8", errors="replace")))
+    if run.notes().strip():
+        sections.insert(0, Section(heading="Notes", text=run.notes()))
     return Report(
         title=f"Training “{config.name}”",
         below=f"Run {run.id}",
@@ -71,13 +70,14 @@ def _facts(summary: Summary, config: RunConfig) -> list[tuple[str, str]]:
 
 def _scores(summary: Summary) -> Section:
     head = ("validation case", "dx, px", "bound", "dy, px", "bound", "ratio to bound", "last dx, px", "last dy, px",
-            "knowing nothing, px")  # fmt: skip
+            "roll, degrees", "knowing nothing, px")  # fmt: skip
     rows = []
     for case, figures in summary.best.items():
         row = scores(summary, case)
         names = ("best_dx_px", "bound_dx_px", "best_dy_px", "bound_dy_px")
         cells = [number(row[name]) for name in names]
         cells += [number(row["best_ratio"], 2), number(row["last_dx_px"]), number(row["last_dy_px"])]
+        cells.append(number(figures.get("rmse_roll_deg")))
         rows.append((case, *cells, number(float(np.sqrt(figures.get("label_variance_px2", np.nan))), 2)))
     words = f"Root mean square errors in the best epoch ({summary.best_epoch}) and in the last. {GAUGE}"
     if not rows:

@@ -20,7 +20,7 @@ from tomoalign_core.files.stacks import Stack
 from tomoalign_core.geometry import Shifts
 from tomoalign_core.learn.train import choose_device
 from tomoalign_core.metrics import psnr, rms, scan_bound, score_shifts
-from tomoalign_core.report.common import GAUGE, accuracy_drawings, footer, number, picture_drawings, versions
+from tomoalign_core.report.common import GAUGE, accuracy_drawings, footer, movements, number, picture_drawings, versions
 from tomoalign_core.show import figures
 from tomoalign_core.show.report import Drawing, Report, Section, Table
 from tomoalign_core.simulate.slices import find_axis, sinogram_of, slice_of
@@ -243,8 +243,11 @@ def _shifts(stack: Stack, alignments: Sequence[Alignment], bound_px: tuple[float
     if stack.truth is not None:
         bound = dict(zip(("dx", "dy"), bound_px or (0.0, 0.0), strict=True))
         return Section(heading=heading, words=GAUGE, drawings=accuracy_drawings(first.shifts, stack.truth, bound))
-    figure = figures.shifts_over_angle({one.name: one.shifts for one in alignments}, height=420)
-    drawing = Drawing(figure=figure, alt="Found dx and dy of each view over the angle, gauge removed", wide=True)
+    parts = movements(*(one.shifts for one in alignments))
+    tables = {one.name: one.shifts for one in alignments}
+    figure = figures.shifts_over_angle(tables, parts=parts, height=80 + 160 * len(parts))
+    words = f"Found {', '.join(parts)} of each view over the angle, gauge removed"
+    drawing = Drawing(figure=figure, alt=words, wide=True)
     return Section(heading=heading, words=GAUGE, drawings=[drawing])
 
 

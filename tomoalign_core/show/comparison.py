@@ -11,12 +11,11 @@ import numpy as np
 import plotly.graph_objects as go
 
 from tomoalign_core.geometry import Shifts
-from tomoalign_core.show.curves import Course, Look, smooth
+from tomoalign_core.show.curves import Course, Look, smooth, thin
 from tomoalign_core.show.style import COLOUR, FAINT, RUNS, SYMBOLS, blank, dress, ink
 
 DASHES = ("solid", "dash", "dot", "dashdot")
 SVG_DASHES = {"solid": "", "dash": "9 4", "dot": "2 3", "dashdot": "9 3 2 3"}
-MOST_POINTS = 1500  # of a line: more than a screen has columns; thinned after smoothing
 BUNDLE = (0, -0.7, 0.7, -1.4, 1.4)  # px; the first is the line itself
 LOG_SPAN = 30  # settings over more than this ratio are spread by their logarithm
 
@@ -116,15 +115,15 @@ def _span(figure: go.Figure) -> float:
 
 def _add_course(figure: go.Figure, x: np.ndarray, y: np.ndarray, key: Key, look: Look) -> None:
     many = len(x) > 200
-    every = max(1, len(x) // MOST_POINTS)
-    smoothed = smooth(y, look.smoothing)[::every]
-    x, y = x[::every], y[::every]
     if look.smoothing:
-        raw = {"color": key.colour, "width": 1}
-        figure.add_scatter(x=x, y=y, mode="lines", line=raw, opacity=0.35, showlegend=False, hoverinfo="skip")
+        faint, raw = {"color": key.colour, "width": 1}, thin(x, y)
+        figure.add_scatter(
+            x=raw[0], y=raw[1], mode="lines", line=faint, opacity=0.35, showlegend=False, hoverinfo="skip"
+        )
+    x, y = thin(x, smooth(y, look.smoothing))
     figure.add_scatter(
         x=x,
-        y=smoothed,
+        y=y,
         name=key.name,
         mode="lines" if many else "lines+markers",
         line={"color": key.colour, "width": 2, "dash": key.dash},
