@@ -97,10 +97,11 @@ def choose_network(address: Address) -> Choice:
 
 
 def _weights() -> list[str]:
-    """A new network, the one in the box, the runs that have weights, and what the address names."""
+    """A new network, the one in the box, the runs that have weights, and the run that the address names."""
     runs = [run.id for run in list_runs() if (run.path / "best.safetensors").exists()]
-    asked = st.query_params.get("weights")
-    extra = [asked] if asked and asked not in (NEW, PRETRAINED, *runs) else []
+    asked = st.query_params.get("weights", "")
+    # a run that is gone, or has no weights yet, is told so; paths of the server are nobody's business here
+    extra = [asked] if asked and "/" not in asked and asked not in (NEW, PRETRAINED, *runs) else []
     return [NEW, PRETRAINED, *runs, *extra]
 
 

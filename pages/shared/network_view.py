@@ -247,8 +247,8 @@ def sight(choice: Choice) -> None:
 
 SIGHT = {
     "centroid": (
-        "The filters are small, so features are local and move with the content; what is global is the arithmetic "
-        "after them, which learns nothing of places."
+        "The filters are small and each looks at one view, so features are local and move with the content. What sees "
+        "more, and what compares views, is the arithmetic after them, which learns nothing of places."
     ),
     "cnn3d": (
         "It mixes views from its first layer on: one output of group 6 sees a block of over two hundred views, rows "

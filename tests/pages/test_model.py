@@ -8,6 +8,9 @@ import pytest
 from kit import by_label, in_state, show, well, words
 from streamlit.testing.v1 import AppTest
 
+from tomoalign_core.learn.presets import notebook
+from tomoalign_core.learn.runs import create_run
+
 SMALL = {"views": "40", "rows": "48", "cols": "56"}
 
 
@@ -78,6 +81,26 @@ def test_what_cannot_be_built_is_one_line() -> None:
     ]
     at = well(show("model", weights="nowhere"))
     assert at.error[0].value.startswith("nowhere: no such run")
+
+
+def test_trained_weights_of_cnn3d_keep_their_scan(workspace: Path) -> None:
+    from tomoalign_core.learn.models import build_model
+    from tomoalign_core.learn.weights import save_weights
+
+    run = create_run(notebook(scale=0.2))
+    config, shape = run.config.model, (36, 51, 73)
+    save_weights(run.path / "best.safetensors", build_model(config, shape), config, shape, epoch="3")
+    at = well(show("model", weights=run.id, views="99"))
+    assert "36 views of 51 × 73 px" in words(at)
+    assert [field.label for field in at.number_input] == ["Batch, stacks"]
+    assert at.dataframe[0].value.set_index("layer").loc["fc2", "output shape"] == "1 × 72"
+    assert "| epoch | 3 |" in words(at)
+
+
+def test_a_path_in_the_address_is_not_looked_at(tmp_path: Path) -> None:
+    at = well(show("model", weights=str(tmp_path / "secret.safetensors"), **SMALL))
+    assert at.selectbox(key="model-weights").value == "none"
+    assert not at.error
 
 
 def test_trained_weights_show_what_is_inside(trained: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
