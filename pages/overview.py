@@ -54,7 +54,10 @@ def three_pictures() -> None:
         figure = figures.pictures({"measured": lines}, figures.SINOGRAM, dark=dark, height=290)
         chart(figure, key="overview-sinogram", alt="Misaligned sinogram")
     with middle:
-        st.markdown(f"**2 · The movement is found**, here by the {name} in {1000 * seconds:.0f} ms: the line runs through the truth.")
+        st.markdown(
+            f"**2 · The movement is found**, here by the {name} in {1000 * seconds:.0f} ms: "
+            "the line runs through the truth."
+        )
         figure = figures.shifts_over_angle({name: found}, scan.shifts, dark=dark, height=290)
         figure.update_layout(showlegend=False, margin_t=8)  # the sentence above says what is what
         chart(figure, key="overview-shifts", alt="Found and true shifts over the angle")
