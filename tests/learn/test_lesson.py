@@ -13,6 +13,7 @@ from tomoalign_core.learn.lesson import (
     ALL_COMBINATIONS,
     PROBE_PX,
     Faults,
+    Levels,
     answers,
     centroid_course,
     course,
@@ -33,14 +34,19 @@ def quarter() -> RunConfig:
     return notebook(scale=0.25)
 
 
-def test_the_levels_are_those_of_rounded_normal_labels(quarter: RunConfig) -> None:
+@pytest.fixture(scope="module")
+def known(quarter: RunConfig) -> Levels:
+    """The levels of its labels."""
+    return levels(quarter)
+
+
+def test_the_levels_are_those_of_rounded_normal_labels(quarter: RunConfig, known: Levels) -> None:
     """Closed forms: rounding adds 1/12 to a variance; the gauge takes 3 of N directions of dx and 1 of N of dy."""
     n = quarter.dataset.scan.n_views
     dx, dy = 16 + 1 / 12, 1 + 1 / 12
-    found = levels(quarter)
-    assert found.variance == pytest.approx((dx + dy) / 2, rel=0.05)
-    assert found.free_variance == pytest.approx((dx * (1 - 3 / n) + dy * (1 - 1 / n)) / 2, rel=0.05)
-    assert found.floor == pytest.approx((3 * dx / n + dy / n) / 2, rel=0.15)
+    assert known.variance == pytest.approx((dx + dy) / 2, rel=0.05)
+    assert known.free_variance == pytest.approx((dx * (1 - 3 / n) + dy * (1 - 1 / n)) / 2, rel=0.05)
+    assert known.floor == pytest.approx((3 * dx / n + dy / n) / 2, rel=0.15)
 
 
 def test_unmoved_images_are_turned_and_not_shifted_under_labels_that_are(quarter: RunConfig) -> None:
@@ -53,23 +59,27 @@ def test_unmoved_images_are_turned_and_not_shifted_under_labels_that_are(quarter
     assert torch.allclose(centre[0] - centre[1], moved.shift[0, :, 0], atol=0.35)
 
 
-def test_as_written_the_loss_is_100_plus_the_variance_of_the_labels_whatever_happens(quarter: RunConfig) -> None:
+def test_as_written_the_loss_is_100_plus_the_variance_of_the_labels_whatever_happens(
+    quarter: RunConfig, known: Levels
+) -> None:
     losses, _ = course(AS_WRITTEN, quarter, steps=200)
-    assert losses.mean() == pytest.approx(100 + levels(quarter).variance, rel=0.02)
+    assert losses.mean() == pytest.approx(100 + known.variance, rel=0.02)
     assert losses[:50].mean() == pytest.approx(losses[-50:].mean(), rel=0.02)
 
 
 @pytest.mark.slow
-def test_with_the_step_called_and_the_output_free_it_says_0_and_scores_the_variance(quarter: RunConfig) -> None:
+def test_with_the_step_called_and_the_output_free_it_says_0_and_scores_the_variance(
+    quarter: RunConfig, known: Levels
+) -> None:
     losses, _ = course(STEPPED_AND_FREE, quarter, steps=60)
-    assert losses[-30:].mean() == pytest.approx(levels(quarter).variance, rel=0.15)
+    assert losses[-30:].mean() == pytest.approx(known.variance, rel=0.15)
 
 
 @pytest.mark.slow
 def test_centroid_is_below_a_hundredth_of_a_square_pixel_on_the_same_data(quarter: RunConfig) -> None:
-    """It starts there, as what moves with the picture need not be learned; sixty steps are plenty."""
-    errors, network = centroid_course(quarter)
-    assert np.median(errors[-20:]) < 0.01
+    """It starts there, as what moves with the picture need not be learned: one step is enough, and it stays there."""
+    errors, network = centroid_course(quarter, steps=12)
+    assert errors.max() < 0.01
     assert np.allclose(answers(network, quarter), PROBE_PX, atol=0.3)
 
 

@@ -127,10 +127,10 @@ def lesson_batch(config: RunConfig, step: int, *, moved: bool) -> Batch:
     return batch._replace(proj=still.proj, clean=still.clean)
 
 
-def centroid_course(config: RunConfig) -> tuple[Float, torch.nn.Module]:
+def centroid_course(config: RunConfig, *, steps: int = CENTROID_STEPS) -> tuple[Float, torch.nn.Module]:
     """Our network on the notebook's data, from fresh weights: the gauge-removed error of each step, px²."""
     training = Training(config.changed(model=CentroidConfig(), train=CENTROID))
-    errors = np.array([training.take_step()["mse_px2"] for _ in range(training.steps)])
+    errors = np.array([training.take_step()["mse_px2"] for _ in range(steps)])
     return errors, training.model
 
 
