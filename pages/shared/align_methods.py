@@ -11,7 +11,7 @@ import streamlit as st
 
 from pages.shared.align_work import FILE, Asked
 from pages.shared.reading import config_of
-from pages.shared.runs_table import label
+from pages.shared.runs_table import labels
 from pages.shared.words import NOT_TRAINED
 from tomoalign_core.config import InputError
 from tomoalign_core.engines import HOW_TO_GET_TOMOPY, tomopy_installed
@@ -94,11 +94,12 @@ def _networks() -> list[Asked]:
         st.info(NOT_TRAINED, icon=":material/model_training:")
         return []
     _from_address("model", known[:1], known, any_file=by_path)
+    titles = {PRETRAINED: PRETRAINED, **labels(trained.values())}
     chosen = st.multiselect(
         "Models",
         known,
         key="model-choice",
-        format_func=lambda name: _title(name, trained),
+        format_func=lambda name: titles.get(name, name),
         accept_new_options=by_path,
         persist_state="session",
         help="Any training that has finished an epoch can align; its best epoch is taken."
@@ -109,7 +110,7 @@ def _networks() -> list[Asked]:
     names = [network.name for network in networks]
     # two runs of one name are told apart by their time
     return [
-        replace(network, name=f"network, {_title(network.model, trained)}")
+        replace(network, name=f"network, {titles.get(network.model, network.model)}")
         if names.count(network.name) > 1
         else network
         for network in networks
@@ -121,12 +122,6 @@ def _network(name: str, trained: dict[str, Run]) -> Asked:
     title = config_of(str(trained[name].path)).name if name in trained else path.name
     stamp = path.stat().st_mtime if path.is_file() else 0.0
     return Asked(name=f"network, {title}", method="network", model=name, stamp=stamp)
-
-
-def _title(name: str, trained: dict[str, Run]) -> str:
-    if name == PRETRAINED:
-        return PRETRAINED
-    return label(trained[name]) if name in trained else name
 
 
 def _from_address(name: str, default: list[str], known: list[str], *, any_file: bool = False) -> None:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.shared.looks import STATES
 from pages.shared.reading import config_of
-from pages.shared.runs_table import label
+from pages.shared.runs_table import labels
 from tomoalign_core.config import InputError
 from tomoalign_core.learn.comparison import newest_finished
 from tomoalign_core.learn.runs import Run
@@ -81,7 +81,7 @@ def pick_runs(runs: list[Run], offered: list[Run]) -> list[Run]:
         list(dict.fromkeys([*wanted, *(run.id for run in offered)])),
         key="compared",
         on_change=chosen,
-        format_func=lambda run_id: label(by_id[run_id]),
+        format_func=labels(runs).get,
         max_selections=max(MOST, len(wanted)),
         placeholder="Choose runs to compare",
         help="Newest first. The address of this page names the chosen runs: copy it to share the view.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +25,13 @@ def started(run: Run) -> datetime:
 def label(run: Run) -> str:
     """A run as people speak of it: name, day and time."""
     return f"{config_of(str(run.path)).name} · {started(run):%-d %b, %H:%M:%S}"
+
+
+def labels(runs: Iterable[Run]) -> dict[str, str]:
+    """Run id to its label, for a choice: no two alike, as Streamlit knows what is chosen by its label alone."""
+    runs = list(runs)
+    count = Counter(label(run) for run in runs)
+    return {run.id: label(run) if count[label(run)] == 1 else f"{label(run)} · {run.id}" for run in runs}
 
 
 GLYPHS: dict[State, str] = {  # a cell of a table shows no icons
@@ -170,7 +179,7 @@ def pick_run(runs: list[Run]) -> Run:
         key="run-choice",
         width=300,
         on_change=chosen,
-        format_func=lambda run_id: label(by_id[run_id]),
+        format_func=labels(runs).get,
         help="Newest first. The address of this page names the run: copy it to share the view.",
     )
     return by_id[wanted]

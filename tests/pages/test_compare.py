@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,19 @@ def test_the_newest_finished_runs_are_compared_at_first(three: list[Run]) -> Non
     three[0].write_status(three[0].status().model_copy(update={"state": "failed"}))
     at = well(show("compare"))
     assert set(at.multiselect(key="compared").value) == {three[1].id, three[2].id}
+
+
+def test_two_runs_of_one_name_and_second_can_both_be_chosen(trained: Path, workspace: Path) -> None:
+    twins = [Run(workspace / "runs" / f"{trained.name}-{number}") for number in (1, 2)]
+    for run in twins:  # Streamlit knows a choice by its label: two alike would be one
+        shutil.copytree(trained, run.path)
+        os.utime(run.path / "config.json", (1e9, 1e9))
+    at = well(show("compare", runs=names(twins)))
+    options = at.multiselect(key="compared").options
+    assert len(set(options)) == 2
+    at.toggle(key="compare-log").set_value(False).run()
+    assert at.multiselect(key="compared").value == [run.id for run in twins]
+    assert [monitor.split("=")[1] for monitor in well(at).dataframe[0].value["monitor"]] == [run.id for run in twins]
 
 
 def test_filters_narrow_what_can_be_chosen(three: list[Run]) -> None:
