@@ -18,8 +18,11 @@ from tomoalign_core.learn.runs import Run, Status, delete_run, list_runs, queue_
 
 
 def started(run: Run) -> datetime:
-    """When the run was made: its settings are written once, at its start."""
-    return datetime.fromtimestamp((run.path / "config.json").stat().st_mtime)
+    """When the run was made: its name says so, of a copy too; a folder of another name is as old as its settings."""
+    try:
+        return datetime.strptime(run.id[:15], "%Y%m%d-%H%M%S")
+    except ValueError:
+        return datetime.fromtimestamp((run.path / "config.json").stat().st_mtime)
 
 
 def label(run: Run) -> str:

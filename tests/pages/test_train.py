@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -315,3 +316,11 @@ def test_a_read_only_table_offers_no_delete(trained: Path, workspace: Path, monk
     in_state(trained, workspace, "finished")
     monkeypatch.setenv("TOMOALIGN_READONLY", "1")
     assert "Delete" not in {button.label for button in AppTest.from_function(actions).run().button}
+
+
+def test_a_copied_workspace_keeps_the_dates_of_its_runs(trained: Path, workspace: Path) -> None:
+    from pages.shared.runs_table import started
+
+    run = in_state(trained, workspace, "finished")
+    os.utime(run.path / "config.json", (0, 0))
+    assert f"{started(run):%Y%m%d-%H%M%S}" == run.id[:15]
