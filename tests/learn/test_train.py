@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -47,6 +48,18 @@ def tiny(**train_values: object) -> RunConfig:
         name="tiny",
         dataset=DatasetConfig(scan=SCAN, validation=(check,)),
         train=TrainConfig.model_validate(settings | train_values),
+    )
+
+
+def tiny_cnn3d(**train_values: object) -> RunConfig:
+    scan = ScanConfig(n_views=32, n_rows=32, n_cols=64)  # cnn3d halves each axis five times
+    check = ValidationCase(name="blobs", stacks=1, simulation=SimulationConfig(scan=scan))
+    sgd = {"epochs": 2, "batch": 1, "loss": "mse", "optimizer": "sgd", "learning_rate": 1e-3, "device": "cpu"}
+    return RunConfig(
+        name="cnn",
+        dataset=DatasetConfig(scan=scan, fixed=2, validation=(check,)),
+        model=Cnn3dConfig(),
+        train=TrainConfig.model_validate(sgd | train_values),
     )
 
 
@@ -225,23 +238,18 @@ def test_tensorboard_scalars_and_samples_are_written() -> None:
     assert truth.shape == found.shape == (14, 2) and sample["blobs/sinogram_after"].shape == (14, 28)
 
 
-def test_the_profiler_leaves_a_trace_when_asked() -> None:
-    run = runs.create_run(tiny(profiler=True, epochs=2))
+def test_the_profiler_when_asked_leaves_two_traces_of_three_steps_as_the_notebooks() -> None:
+    run = runs.create_run(tiny_cnn3d(steps_per_epoch=5, profiler=True))
     run_training(run)
-    assert list((run.path / "trace").glob("*.pt.trace.json"))
+    traces = sorted((run.path / "trace").glob("*.pt.trace.json"), key=lambda path: path.stat().st_mtime_ns)
+    steps = [sorted(set(re.findall(r"ProfilerStep#\d+", path.read_text()))) for path in traces]
+    # schedule (1, 1, 3, 2): wait for one step, warm up in one, record three; twice
+    assert steps == [[f"ProfilerStep#{n}" for n in numbers] for numbers in ((2, 3, 4), (7, 8, 9))]
+    assert all("[memory]" in path.read_text() for path in traces)
 
 
 def test_cnn3d_trains_and_resumes_with_its_dropout_in_step() -> None:
-    scan = ScanConfig(n_views=32, n_rows=32, n_cols=64)  # cnn3d halves each axis five times
-    check = ValidationCase(name="blobs", stacks=1, simulation=SimulationConfig(scan=scan))
-    config = RunConfig(
-        name="cnn",
-        dataset=DatasetConfig(scan=scan, fixed=2, validation=(check,)),
-        model=Cnn3dConfig(),
-        train=TrainConfig(
-            epochs=2, steps_per_epoch=2, batch=1, loss="mse", optimizer="sgd", learning_rate=1e-3, device="cpu"
-        ),
-    )
+    config = tiny_cnn3d(steps_per_epoch=2)
     expected = uninterrupted(config)
     run = runs.create_run(config)
     run.request_stop()

@@ -220,7 +220,7 @@ def test_a_simulation_by_tomopy_has_the_same_truth_and_noise_and_nearly_the_same
 @needs_tomopy
 @pytest.mark.slow
 def test_align_joint_finds_the_shifts_in_our_signs():
-    """A clean Shepp-Logan head, 64 px, 60 views, whole shifts of σ = (4, 1) px: 0.4 to 0.65 and 0.06 to 0.08 px rms."""
+    """A clean Shepp-Logan head, 64 px, 60 views, whole shifts of σ = (4, 1) px: 0.33 to 0.63 and 0.05 to 0.10 px rms."""
     angle = angles(60, include_end=True)
     stage = drawn_stage(angle, whole=True)
     volume = tomopy_engine.shepp3d(64)
@@ -229,7 +229,7 @@ def test_align_joint_finds_the_shifts_in_our_signs():
     found = find_shifts(moved, angle, method="tomopy-joint")
     score = score_shifts(found, stage)
     assert rms(stage.gauge_free().dx_px) > 3
-    assert score.dx_rmse_px < 0.8 and score.dy_rmse_px < 0.12
+    assert score.dx_rmse_px < 0.8 and score.dy_rmse_px < 0.15
     free = found.gauge_free()
     np.testing.assert_allclose(free.dx_px, found.dx_px, atol=1e-9)
     np.testing.assert_array_equal(moved, before)

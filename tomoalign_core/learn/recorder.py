@@ -213,6 +213,7 @@ class Recorder:
                 schedule=torch.profiler.schedule(wait=1, warmup=1, active=3, repeat=2),
                 on_trace_ready=torch.profiler.tensorboard_trace_handler(str(self.run.path / "trace")),
                 record_shapes=True,
+                profile_memory=True,  # not with_stack, as the notebook had: torch 2.13 then reads names that are gone
                 acc_events=True,
             )
             self._profiler.start()
