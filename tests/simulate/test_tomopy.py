@@ -220,7 +220,7 @@ def test_a_simulation_by_tomopy_has_the_same_truth_and_noise_and_nearly_the_same
 @needs_tomopy
 @pytest.mark.slow
 def test_align_joint_finds_the_shifts_in_our_signs():
-    """A clean Shepp-Logan head, 64 px, 60 views, whole shifts of σ = (4, 1) px: 0.33 to 0.63 and 0.05 to 0.10 px rms."""
+    """A clean Shepp-Logan head, 64 px, 60 views, whole shifts, σ = (4, 1) px: 0.33 to 0.63 and 0.05 to 0.10 px rms."""
     angle = angles(60, include_end=True)
     stage = drawn_stage(angle, whole=True)
     volume = tomopy_engine.shepp3d(64)
