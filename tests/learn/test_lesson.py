@@ -55,7 +55,7 @@ def test_unmoved_images_are_turned_and_not_shifted_under_labels_that_are(quarter
     assert torch.equal(moved.roll_rad, still.roll_rad)
     u = torch.arange(moved.proj.shape[3]) - (moved.proj.shape[3] - 1) / 2
     centre = [(b.clean.sum(2) @ u / b.clean.sum((2, 3)))[0] for b in (moved, still)]
-    assert centre[1].std() < 0.5
+    assert centre[1].std() < 0.6  # the head itself is lopsided; the labels have σ = 4
     assert torch.allclose(centre[0] - centre[1], moved.shift[0, :, 0], atol=0.35)
 
 
