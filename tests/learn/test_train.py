@@ -157,7 +157,7 @@ def test_in_mixed_precision_it_learns_what_it_learns_in_float32(precision: str) 
 def rates_of(**train_values: object) -> list[float]:
     config = tiny(epochs=1, steps_per_epoch=10, learning_rate=1e-3, **train_values)
     model = torch.nn.Linear(1, 1)
-    optimizer = train._optimizer(config, model)
+    optimizer = train.make_optimizer(config.train, model)
     schedule = train._schedule(config, optimizer, 10)
     rates = []
     for _ in range(10):
