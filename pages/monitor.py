@@ -12,7 +12,7 @@ from pages.shared.run_charts import choose_view, course_charts, more_curves
 from pages.shared.run_epochs import begin_with_address, epoch_window
 from pages.shared.run_state import Drawn, controls, downloads, has_weights, header, log_tail, notes
 from pages.shared.runs_table import pick_run
-from pages.shared.watchers import interval_s, visitor, watchers
+from pages.shared.watchers import Pace, interval_s, visitor, watchers
 from pages.shared.words import GAUGE
 from tomoalign_core.learn.runs import Run, list_runs
 
@@ -27,20 +27,25 @@ STYLE = """<style>
 </style>"""
 
 
+def pace(active: bool) -> Pace:
+    """How often this visitor looks, for as many as are watching now."""
+    before = st.session_state.get("interval_s", 1.0)
+    watching = watchers().look(visitor(), interval_s=before) if active else 0
+    st.session_state["interval_s"] = interval_s(watching, before) if active else 1.0
+    return Pace(st.session_state["interval_s"], watching)
+
+
 def live(run: Run, drawn: Drawn) -> None:
     """All that changes while a run trains; reads afresh what it shows."""
     status = run.status()
     active = status.state in ACTIVE
-    watching = watchers().look(visitor(), interval_s=drawn.interval_s) if active else 0
-    interval = interval_s(watching, drawn.interval_s)
-    if Drawn(status.state, has_weights(run), interval) != drawn:
-        st.session_state["interval"] = interval
+    now = pace(active)
+    if Drawn(status.state, has_weights(run), now.interval_s) != drawn:
         st.rerun()  # the parts outside, and the timer, belong to another state
-    crowd = f"updates every {interval:.0f} s: {watching} are watching" if interval > 1 else ""
-    header(run, status, crowd)
+    header(run, status, now)
     view = choose_view(run)
     # visitors who look within half an interval see the same, which is drawn once
-    version = reading.metrics_of(str(run.path)).refresh(at_most_every_s=interval / 2 if active else 0.0)
+    version = reading.metrics_of(str(run.path)).refresh(at_most_every_s=now.interval_s / 2 if active else 0.0)
     course_charts(run, view, version)
     more_curves(run, view, version)
     epoch_window(run, view)
@@ -64,8 +69,8 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
 begin_with_address(run)
 st.html(STYLE)
 load_plotly()
-now = Drawn(state, has_weights(run), st.session_state.get("interval", 1.0))
-st.fragment(live, run_every=now.interval_s if state in ACTIVE else None)(run, now)
+drawn = Drawn(state, has_weights(run), pace(state in ACTIVE).interval_s)
+st.fragment(live, run_every=drawn.interval_s if state in ACTIVE else None)(run, drawn)
 notes(run)
 downloads(run)
 st.caption(GAUGE)

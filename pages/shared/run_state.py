@@ -11,6 +11,7 @@ import streamlit as st
 from pages.shared import reading
 from pages.shared.looks import ACTIVE, state_badge
 from pages.shared.report_button import run_report_button
+from pages.shared.watchers import Pace
 from pages.shared.words import HELP_GAUGE, duration, pixels
 from tomoalign_core.learn.exports import metrics_csv, tensorboard_zip
 from tomoalign_core.learn.jobs import State, read_only
@@ -67,13 +68,13 @@ def _stop_or_resume(run: Run, state: State) -> None:
         st.rerun()
 
 
-def header(run: Run, status: Status, watching: str) -> None:
+def header(run: Run, status: Status, pace: Pace) -> None:
     """State in words, progress and rate."""
     with st.container(horizontal=True, vertical_alignment="center"):
         state_badge(status.state)
         st.markdown(state_words(run, status))
-        if watching:
-            st.caption(watching)
+        if pace.interval_s > 1:
+            st.caption(f"updates every {pace.interval_s:.0f} s: {pace.watching} are watching")
     if status.state == "failed":
         st.error(failure_words(status), icon=":material/error:")
     share = min(status.step / max(status.steps, 1), 1.0)

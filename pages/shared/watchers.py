@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import time
 from threading import Lock
+from typing import NamedTuple
 from uuid import uuid4
 
 import streamlit as st
 
 LOOKS_PER_S = 5.0  # of all visitors together
-FORGOTTEN_AFTER = 3.0  # ticks that a visitor has missed; a hidden tab asks once a minute, and no longer counts
+FORGOTTEN_AFTER_S = 12.0  # of silence beyond a look that is due: a tab that is closed, or hidden and asks once a minute
+
+
+class Pace(NamedTuple):
+    """How often a visitor looks, and how many do."""
+
+    interval_s: float
+    watching: int
 
 
 class Watchers:
@@ -23,7 +31,7 @@ class Watchers:
         """Note that a visitor, who looks every ``interval_s``, looks now; returns how many are watching."""
         now = time.monotonic()
         with self._lock:
-            self._gone_at[visitor] = now + FORGOTTEN_AFTER * interval_s
+            self._gone_at[visitor] = now + interval_s + FORGOTTEN_AFTER_S
             self._gone_at = {who: gone for who, gone in self._gone_at.items() if gone > now}
             return len(self._gone_at)
 

@@ -81,10 +81,11 @@ class Watcher:
             message = ForwardMsg.FromString(raw)
             kind = message.WhichOneof("type")
             if kind == "new_session":
-                self._script = message.new_session.page_script_hash
                 if not message.metadata.run.fragment_ids:
                     self.full_runs += 1
                     self._set_timers({})
+            elif kind == "navigation":
+                self._script = message.navigation.page_script_hash
             elif kind == "auto_rerun":
                 self._set_timers({message.auto_rerun.fragment_id: message.auto_rerun.interval}, keep=True)
             elif kind == "stop_auto_rerun":
