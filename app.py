@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages.shared.brand import ICON, LOGO, STYLE
-from pages.shared.front_door import page_routes
+from pages.shared.front_door import live_route, page_routes
 from pages.shared.looks import STATES
 from pages.shared.router import FLAG
 from pages.shared.theme_watch import watch_theme
@@ -61,4 +61,4 @@ def dashboard() -> None:
 if __name__ == "__main__":  # each visitor's session runs this file
     dashboard()
 else:  # the server imports it once
-    app = st.App(__file__, routes=page_routes(Path(__file__).parent / "pages"))
+    app = st.App(__file__, routes=[*page_routes(Path(__file__).parent / "pages"), live_route()])

@@ -1,8 +1,8 @@
-"""The HTML that a page of ours is reached by: it tells Streamlit's front end where its server is.
+"""What the server answers besides Streamlit's own: the HTML of our pages, and news of a training.
 
-Left to itself, a front end that is reached at ``/simulate`` looks for its server below that address first. It is
-answered 404 twice, which the browser's console shows as errors, waits, and tries one level up (issue 7074 of
-streamlit/streamlit).
+The HTML tells Streamlit's front end where its server is. Left to itself, a front end that is reached at ``/simulate``
+looks for its server below that address first. It is answered 404 twice, which the browser's console shows as errors,
+waits, and tries one level up (issue 7074 of streamlit/streamlit).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import streamlit as st
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 INDEX = Path(st.__file__).parent / "static" / "index.html"
@@ -26,6 +26,27 @@ def page_routes(pages: Path) -> list[Route]:
     async def page(_: Request) -> HTMLResponse:
         return HTMLResponse(html, headers={"Cache-Control": "no-cache"})
 
+    return [Route(f"{_prefix()}/{file.stem}", page) for file in sorted(pages.glob("*.py"))]
+
+
+def live_route() -> Route:
+    """GET /live/RUN?…: what a page that shows a training asks again and again, as ``live_link`` says."""
+
+    def live(request: Request) -> Response:  # no coroutine: a long file of metrics must not hold up the server
+        from pages.shared.live_link import news  # with components, which need a server that runs
+
+        try:
+            answer = news(request.path_params["run"], dict(request.query_params))
+        except KeyError:
+            return Response("There is no such run.", 404)
+        # to pack what is asked for each second would cost more than it saves
+        headers = {"Cache-Control": "no-store", "Content-Encoding": "identity"}
+        return Response(answer, media_type="application/json", headers=headers)
+
+    return Route(f"{_prefix()}/live/{{run}}", live)
+
+
+def _prefix() -> str:
+    """What stands before every address of the dashboard, as set for a proxy that puts it below a path."""
     base = str(st.get_option("server.baseUrlPath")).strip("/")
-    prefix = f"/{base}" if base else ""
-    return [Route(f"{prefix}/{file.stem}", page) for file in sorted(pages.glob("*.py"))]
+    return f"/{base}" if base else ""

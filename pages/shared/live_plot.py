@@ -39,10 +39,11 @@ export default function({ data, parentElement }) {
     });
     box.watch.observe(box);
   }
-  if (box.drawn === text) return;
-  box.drawn = text;
+  if (box.given === text) return;
+  box.given = text;
   const { about, figure } = JSON.parse(text);
   const picture = { format: 'png', scale: 2, filename: about.file };
+  box.dataset.live = about.live;
   box.style.height = about.height + 'px';
   box.setAttribute('aria-label', about.alt);
   box.parentElement.querySelector('button').onclick = () => {
@@ -52,15 +53,15 @@ export default function({ data, parentElement }) {
     window.Plotly.downloadImage({ data: box.data, layout }, {
       ...picture, width: box.clientWidth, height: box.clientHeight });
   };
-  const draw = () => {
-    if (box.drawn !== text) return;
+  box.redraw = (figure) => {
+    box.newest = figure;
+    if (!window.Plotly) return;
     window.Plotly.react(box, figure.data, figure.layout, {
-      displaylogo: false, toImageButtonOptions: picture,
-      modeBarButtonsToRemove: ['select2d', 'lasso2d'] });
+      displaylogo: false, toImageButtonOptions: picture, modeBarButtonsToRemove: ['select2d', 'lasso2d'] });
     box.dataset.draws = Number(box.dataset.draws || 0) + 1;
   };
-  if (window.Plotly) draw();
-  else window.addEventListener('tomoalign-plotly', draw, { once: true });
+  box.redraw(figure);
+  if (!window.Plotly) window.addEventListener('tomoalign-plotly', () => box.redraw(box.newest), { once: true });
 }
 """
 
@@ -79,15 +80,18 @@ def load_plotly() -> None:
     _load(key="plotly-source", data=_source())
 
 
-def live_plot(figure: go.Figure | str, *, key: str, height: int, alt: str, file: str = "tomoalign") -> None:
+def live_plot(
+    figure: go.Figure | str, *, key: str, height: int, alt: str, file: str = "tomoalign", live: str = ""
+) -> None:
     """Show a figure (or its JSON) that will change; the same key keeps zoom and legend.
 
     Parameters
     ----------
     file : name of the PNG that a visitor may save, without ".png".
+    live : name by which ``live_link`` finds it, to draw newer figures without a rerun.
     """
     text = figure if isinstance(figure, str) else figure.to_json()
-    about = json.dumps({"height": height, "alt": alt, "file": file})
+    about = json.dumps({"height": height, "alt": alt, "file": file, "live": live})
     _chart(key=key, data=f'{{"about":{about},"figure":{text}}}'.encode())
 
 

@@ -72,26 +72,29 @@ def course_charts(run: Run, view: View, version: reading.Version) -> None:
     left, right = st.columns(2)
     with left:
         words = "Loss of training and validation over the training"
-        live_plot(drawn["loss"], key=f"loss-{run.id}", height=HEIGHT, alt=words, file=f"{run.id}-loss")
+        live_plot(drawn["loss"], key=f"loss-{run.id}", height=HEIGHT, alt=words, file=f"{run.id}-loss", live="loss")
     with right:
         words = "Gauge-removed error in dx and dy over the training"
-        live_plot(drawn["error"], key=f"error-{run.id}", height=HEIGHT, alt=words, file=f"{run.id}-error")
+        live_plot(drawn["error"], key=f"error-{run.id}", height=HEIGHT, alt=words, file=f"{run.id}-error", live="error")
 
 
-def more_curves(run: Run, view: View, version: reading.Version) -> None:
-    """Learning rate and error of the roll; drawn only while they are looked at."""
+def more_curves(run: Run, view: View, version: reading.Version) -> bool:
+    """Learning rate and error of the roll; drawn only while they are looked at, which is told back."""
     label = "Learning rate and roll"
     with st.expander(label, icon=":material/show_chart:", key="more", on_change="rerun", bind="query-params") as more:
         if not more.open or not version[1]:
-            return
+            return bool(more.open)
         drawn = more_figures(str(run.path), version, view)
         left, right = st.columns(2)
         with left:
             words = "Learning rate over the training"
-            live_plot(drawn["rate"], key=f"rate-{run.id}", height=220, alt=words, file=f"{run.id}-learning-rate")
+            live_plot(
+                drawn["rate"], key=f"rate-{run.id}", height=220, alt=words, file=f"{run.id}-learning-rate", live="rate"
+            )
         with right:
             words = "Error of the roll over the training"
-            live_plot(drawn["roll"], key=f"roll-{run.id}", height=220, alt=words, file=f"{run.id}-roll")
+            live_plot(drawn["roll"], key=f"roll-{run.id}", height=220, alt=words, file=f"{run.id}-roll", live="roll")
+    return True
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

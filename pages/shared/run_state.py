@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 import streamlit as st
 
 from pages.shared import reading
+from pages.shared.live_numbers import Numbers, live_numbers
 from pages.shared.looks import ACTIVE, state_badge
 from pages.shared.report_button import run_report_button
 from pages.shared.watchers import Pace
@@ -21,22 +21,15 @@ QUIET_S = 5.0  # a training writes its status twice a second, but for a long ste
 SILENT_S = 120.0
 
 
-class Drawn(NamedTuple):
-    """What the parts of the page around the live one belong to; they are drawn anew when it changes."""
-
-    state: State
-    weights: bool
-    interval_s: float
-
-
 def has_weights(run: Run) -> bool:
     """Whether an epoch has ended, so that there is a network to align with."""
     return (run.path / "best.safetensors").exists()
 
 
 def controls(run: Run, state: State) -> None:
-    """Stop, resume and where to go from here. Outside the live part: they belong to a state."""
+    """The state; stop, resume and where to go from here. Outside the live part, which has them drawn anew."""
     with st.container(horizontal=True, vertical_alignment="center", width="content"):
+        state_badge(state)
         if not read_only():
             _stop_or_resume(run, state)
             st.page_link(
@@ -68,32 +61,34 @@ def _stop_or_resume(run: Run, state: State) -> None:
         st.rerun()
 
 
-def header(run: Run, status: Status, pace: Pace) -> None:
-    """State in words, progress and rate."""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        state_badge(status.state)
-        st.markdown(state_words(run, status))
-        if pace.interval_s > 1:
-            st.caption(f"updates every {pace.interval_s:.0f} s: {pace.watching} are watching")
+def header(run: Run, status: Status) -> None:
+    """Why it failed, if it did, and the numbers that ``live_link`` keeps up to date."""
     if status.state == "failed":
         st.error(failure_words(status), icon=":material/error:")
-    share = min(status.step / max(status.steps, 1), 1.0)
-    st.progress(share, f"step {status.step:,} of {status.steps:,} · epoch {status.epoch} of {status.epochs}")
+    live_numbers(numbers(run, status, Pace(1.0, 1)))
+
+
+def numbers(run: Run, status: Status, pace: Pace) -> Numbers:
+    """State in words, progress and rate."""
     running = status.state == "running"
     best = f"Best RMSE, epoch {status.best_epoch}" if status.best_epoch else "Best RMSE"
     rate = f"{status.items_per_s:.1f}" if status.items_per_s else "–"
     memory = f"{status.memory_mb / 1000:.2f} GB" if status.memory_mb else "–"
-    figures_shown = {
-        best: (pixels(status.best_rmse_px), f"Over all validation stacks, dx and dy. {HELP_GAUGE}"),
-        "Last RMSE": (pixels(status.last_rmse_px), "At the end of the last epoch."),
-        "Time left": (duration(status.eta_s if running else None), "At the present rate."),
-        "Trained for": (duration(status.elapsed_s), "All sessions together."),
-        "Stacks/s": (rate, "Training stacks simulated and learnt from, per second."),
-        "Memory": (memory, "Peak of its process, or of its GPU."),
+    crowd = f"updates every {pace.interval_s:.1f} s: {pace.watching} are watching" if pace.interval_s > 1 else ""
+    return {
+        "words": state_words(run, status),
+        "note": crowd,
+        "share": min(status.step / max(status.steps, 1), 1.0),
+        "progress": f"step {status.step:,} of {status.steps:,} · epoch {status.epoch} of {status.epochs}",
+        "values": [
+            (best, pixels(status.best_rmse_px), f"Over all validation stacks, dx and dy. {HELP_GAUGE}"),
+            ("Last RMSE", pixels(status.last_rmse_px), "At the end of the last epoch."),
+            ("Time left", duration(status.eta_s if running else None), "At the present rate."),
+            ("Trained for", duration(status.elapsed_s), "All sessions together."),
+            ("Stacks/s", rate, "Training stacks simulated and learnt from, per second."),
+            ("Memory", memory, "Peak of its process, or of its GPU."),
+        ],
     }
-    with st.container(horizontal=True):
-        for name, (value, about) in figures_shown.items():
-            st.metric(name, value, help=about, width="content")
 
 
 def state_words(run: Run, status: Status) -> str:

@@ -1,9 +1,9 @@
-"""What watching costs: a tick of the Monitor page, a training with twenty watchers, a click while both cores train.
+"""What watching costs: a look at a training, a training with twenty watchers, a click while both cores train.
 
-    python tests/benchmarks/monitor.py [ticks] [slowdown] [clicks] [--watchers 20] [--pairs 8] [--seconds 30]
+    python tests/benchmarks/monitor.py [looks] [slowdown] [clicks] [--watchers 20] [--pairs 8] [--seconds 30]
 
-Nothing named: all three. For a quiet machine. The watchers speak Streamlit's protocol (``watcher.py``) and run on the
-same cores, where real visitors bring their own; so the slow-down is an upper limit. It compares stretches of one
+Nothing named: all three. For a quiet machine. The watchers do what a browser does (``watcher.py``), but on the same
+cores, where real visitors bring their own; so the slow-down is an upper limit. It compares stretches of one
 training with and without watchers, in turns, so that what else the machine does falls on both alike.
 """
 
@@ -93,7 +93,7 @@ def spread(values: Sequence[float]) -> str:
     return f"median {np.median(values):.1f}, 95 % below {np.percentile(values, 95):.1f}"
 
 
-# ---------------------------------------------------------------- one tick
+# ---------------------------------------------------------------- one look
 
 
 class LongRun:
@@ -130,22 +130,30 @@ class LongRun:
         self.run.write_status(self.run.status().model_copy(update=said))
 
 
-async def ticks(dashboard: Dashboard, steps: int, seconds: float) -> None:
+async def looks(dashboard: Dashboard, steps: int, seconds: float) -> None:
     long = LongRun(steps, per_epoch=max(steps // 50, 1))
     with FileLock(long.run.path / "alive.lock"):
         watcher = Watcher(dashboard.url, "monitor", f"run={long.run.id}")
         async with watcher.watching():
             await asyncio.wait_for(watcher.loaded.wait(), 120)
             await grow_for(long, 5)
-            watcher.ticks.clear()
-            began, bytes_before = dashboard.cpu_s(), watcher.bytes_in
+            watcher.looks_s.clear()
+            began, before = dashboard.cpu_s(), watcher.bytes_in
             await grow_for(long, seconds)
-            count = len(watcher.ticks)
+            count = len(watcher.looks_s)
             cpu_ms = 1000 * (dashboard.cpu_s() - began) / count
-            kilobytes = (watcher.bytes_in - bytes_before) / count / 1000
-    print(f"a tick, {steps:,} steps and 50 epochs, growing, {count} ticks:")
-    print(f"  until it has come, ms: {spread([1000 * t for t in watcher.ticks])}")
-    print(f"  processor time of the dashboard, ms: mean {cpu_ms:.1f};  sent: {kilobytes:.0f} kB", flush=True)
+            kilobytes = (watcher.bytes_in - before) / count / 1000
+            print(f"a look, {steps:,} steps and 50 epochs, growing between looks, {count} looks:")
+            print(f"  until the answer has come, ms: {spread([1000 * t for t in watcher.looks_s])}")
+            print(f"  processor time of the dashboard, ms: mean {cpu_ms:.1f};  sent: {kilobytes:.0f} kB")
+            watcher.reruns_s.clear()
+            began = dashboard.cpu_s()
+            for _ in range(50):
+                await watcher.rerun_page()
+            cpu_ms = 1000 * (dashboard.cpu_s() - began) / 50
+    print("a rerun of the charts, at a click or a new epoch, 50 of them:")
+    print(f"  until the answer has come, ms: {spread([1000 * t for t in watcher.reruns_s])}")
+    print(f"  processor time of the dashboard, ms: mean {cpu_ms:.1f}", flush=True)
 
 
 async def grow_for(long: LongRun, seconds: float) -> None:
@@ -197,8 +205,8 @@ async def slowdown(dashboard: Dashboard, watchers: int, pairs: int, seconds: flo
                 passed = time.monotonic() - at
                 cpu.append(100 * (dashboard.cpu_s() - began) / passed)
                 own = 100 * (time.process_time() - own) / passed
-                heard = sum(len(watcher.ticks) for watcher in crowd)
-                interval = crowd[0].interval_s
+                heard = sum(len(watcher.looks_s) for watcher in crowd)
+                interval_s, redrawn = crowd[0].interval_s, sum(len(watcher.reruns_s) for watcher in crowd)
             alone.append(await stretch(run, seconds))
     # each stretch with watchers against the mean of those before and after it
     slower = [100 * (w / ((a + b) / 2) - 1) for w, a, b in zip(watched, alone, alone[1:], strict=False)]
@@ -206,7 +214,9 @@ async def slowdown(dashboard: Dashboard, watchers: int, pairs: int, seconds: flo
     print(f"{watchers} watchers, {pairs} pairs of stretches of {seconds:.0f} s, on {os.cpu_count()} cores:")
     print(f"  a step takes {1000 * np.mean(alone):.0f} ms alone, {1000 * np.mean(watched):.0f} ms watched")
     print(f"  slower by {np.mean(slower):.1f} ± {error:.1f} %  (each: {', '.join(f'{s:.1f}' for s in slower)})")
-    print(f"  each looks every {interval:.0f} s; {heard} looks answered in the last stretch")
+    print(
+        f"  each looks every {interval_s:.1f} s; in the last stretch {heard} looks and {redrawn} reruns were answered"
+    )
     print(f"  of one core the dashboard used {np.mean(cpu):.1f} %, the watchers themselves {own:.1f} %", flush=True)
 
 
@@ -225,7 +235,7 @@ def clicks(dashboard: Dashboard, number: int) -> None:
         rng = np.random.default_rng(0)
         took = []
         for _ in range(number):
-            page.wait_for_timeout(500 + 1000 * rng.random())  # at any moment between two ticks
+            page.wait_for_timeout(500 + 1000 * rng.random())  # at any moment between two looks
             took.append(page.evaluate(SWITCHED))
         browser.close()
     print(f"{number} clicks on Log scale in Chromium while a training uses {os.cpu_count()} cores:")
@@ -234,19 +244,19 @@ def clicks(dashboard: Dashboard, number: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", default=["ticks", "slowdown", "clicks"], help="ticks, slowdown, clicks")
+    parser.add_argument("what", nargs="*", default=["looks", "slowdown", "clicks"], help="looks, slowdown, clicks")
     parser.add_argument("--watchers", type=int, default=20)
     parser.add_argument("--pairs", type=int, default=8, help="stretches with watchers")
     parser.add_argument("--seconds", type=float, default=30, help="length of a stretch")
-    parser.add_argument("--steps", type=int, default=5000, help="length of the run whose ticks are timed")
+    parser.add_argument("--steps", type=int, default=5000, help="length of the run that is looked at")
     parser.add_argument("--clicks", type=int, default=40)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as workspace:
         os.environ["TOMOALIGN_WORKSPACE"] = workspace
         dashboard = Dashboard()
         try:
-            if "ticks" in args.what:
-                asyncio.run(ticks(dashboard, args.steps, args.seconds))
+            if "looks" in args.what:
+                asyncio.run(looks(dashboard, args.steps, args.seconds))
             if "slowdown" in args.what:
                 asyncio.run(slowdown(dashboard, args.watchers, args.pairs, args.seconds))
             if "clicks" in args.what:

@@ -40,7 +40,17 @@ def show(page: str, **query: str | list[str]) -> AppTest:
 def words(at: AppTest) -> str:
     """All that is written on the page."""
     kinds = ("title", "markdown", "caption", "info", "warning", "error", "metric")
-    return "\n".join(str(element.value) for kind in kinds for element in at.get(kind))
+    said = [str(element.value) for kind in kinds for element in at.get(kind)]
+    return "\n".join([*said, *map(str, live_numbers(at).values())])
+
+
+def live_numbers(at: AppTest) -> dict[str, Any]:
+    """What Monitor says of a run in words and figures: words, note, progress, and each figure by its label."""
+    for element in at.get("bidi_component"):
+        if element.proto.component_name == "tomoalign_live_numbers":
+            said = json.loads(element.proto.json)
+            return said | {label: value for label, value, _ in said.pop("values")}
+    return {}
 
 
 def well(at: AppTest) -> AppTest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from pathlib import Path
@@ -11,10 +12,12 @@ import numpy as np
 import pytest
 import streamlit as st
 from filelock import FileLock
-from kit import by_label, decoded, in_state, live_figures, show, well, words
+from kit import by_label, decoded, in_state, live_figures, live_numbers, show, well, words
+from starlette.requests import Request
 from streamlit.testing.v1 import AppTest
 
 from pages.shared import run_state, watchers
+from pages.shared.front_door import live_route
 from pages.shared.words import pixels
 from tomoalign_core.config import InputError
 from tomoalign_core.learn.runs import Run
@@ -172,7 +175,7 @@ def test_a_loss_in_px2_is_shown_with_its_levels_and_others_with_none(
 def test_monitor_shows_the_best_and_the_last_error(trained: Path, workspace: Path) -> None:
     run = in_state(trained, workspace, "finished")
     status = run.status()
-    shown = {m.label: m.value for m in show("monitor", run=run.id).metric}
+    shown = live_numbers(show("monitor", run=run.id))
     assert shown[f"Best RMSE, epoch {status.best_epoch}"] == pixels(status.best_rmse_px)
     assert shown["Last RMSE"] == pixels(run.metrics("epoch")[-1]["rmse_px"])
 
@@ -311,21 +314,100 @@ def test_what_many_look_at_is_read_once_in_a_while(workspace: Path) -> None:
     assert tail.course("step").values["loss"].tolist() == [1, 2]
 
 
-def test_visitors_who_look_no_more_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_visitors_who_look_no_more_are_forgotten_and_many_look_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(watchers.time, "monotonic", lambda: now[0])
     here = watchers.Watchers()
-    assert [here.look(who, interval_s=1) for who in ("a", "b", "a")] == [1, 2, 2]
+    assert [here.look(who).watching for who in ("a", "b", "a")] == [1, 2, 2]
     now[0] += 10
-    assert here.look("a", interval_s=1) == 2
+    assert here.look("a").watching == 2
     now[0] += 10
-    assert here.look("a", interval_s=1) == 1
+    assert here.look("a") == (1.0, 1)
+    crowd = [here.look(f"visitor {number}") for number in range(39)]
+    assert crowd[8].interval_s == 1
+    assert crowd[-1].watching / crowd[-1].interval_s == watchers.LOOKS_PER_S
 
 
-def test_with_twenty_watching_each_looks_less_often_and_is_told_so(
+# ---------------------------------------------------------------- the door that a browser asks
+
+
+def asked(run: Run, **view: str) -> dict[str, Any]:
+    from pages.shared.live_link import news
+
+    return json.loads(news(run.id, {"visitor": "someone", **view}))
+
+
+def test_the_door_answers_with_what_the_page_shows(trained: Path, workspace: Path) -> None:
+    run = in_state(trained, workspace, "finished")
+    at = show("monitor", run=run.id, along="time", smoothing="0.5", more="true")
+    said = asked(run, x="time", smoothing="0.5", log_y="true", case="blobs, few", dark="false", more="true")
+    drawn = {"loss": "Loss", "error": "Gauge-removed", "rate": "Learning rate", "roll": "Error of the roll"}
+    for name, words_of_it in drawn.items():
+        assert said["charts"][name] == figure(at, words_of_it)
+    numbers = said["numbers"] | {label: value for label, value, _ in said["numbers"].pop("values")}
+    assert numbers == live_numbers(at)
+
+
+def test_the_link_of_a_page_asks_for_what_the_visitor_chose(trained: Path, workspace: Path) -> None:
+    run = in_state(trained, workspace, "running")
+    with FileLock(run.path / "alive.lock"):
+        at = show("monitor", run=run.id, along="epoch", log="false")
+        said = asked(run)
+        link = next(e for e in at.get("bidi_component") if e.proto.component_name == "tomoalign_live_link")
+        data = json.loads(link.proto.json)
+        assert data["active"]
+        assert (data["state"], data["epochs"], data["version"]) == (said["state"], said["epochs"], said["version"])
+        expected = {"x": "epoch", "smoothing": 0.9, "log_y": False, "case": "blobs, few", "more": False}
+        assert expected.items() <= data["view"].items()
+
+
+def test_charts_are_sent_only_when_there_is_something_new(trained: Path, workspace: Path) -> None:
+    run = in_state(trained, workspace, "running")
+    with FileLock(run.path / "alive.lock"):
+        first = asked(run)
+        assert first["charts"].keys() == {"loss", "error"}
+        assert asked(run, have=first["version"])["charts"] == {}
+        st.cache_resource.clear()  # or it would be read again only in half a second
+        run.append_metrics(run.metrics("step")[-1] | {"step": 7, "loss": 0.5})
+        later = asked(run, have=first["version"])
+        assert decoded(later["charts"]["loss"]["data"][0]["y"])[-1] == 0.5
+
+
+def test_the_door_tells_a_new_state_and_a_new_epoch_at_once(trained: Path, workspace: Path) -> None:
+    run = in_state(trained, workspace, "running")
+    with FileLock(run.path / "alive.lock"):
+        before = asked(run)
+        another_epoch(run, 4)
+        assert asked(run)["epochs"] == before["epochs"] + 1
+    assert asked(run)["state"] == "interrupted True" != before["state"]
+
+
+@pytest.mark.parametrize("view", [{}, {"x": "moon", "smoothing": "much", "case": "none", "have": "§"}])
+def test_the_door_takes_any_question(view: dict[str, str], trained: Path, workspace: Path) -> None:
+    assert asked(in_state(trained, workspace, "finished"), **view)["charts"].keys() == {"loss", "error"}
+
+
+@pytest.mark.parametrize("name", ["nowhere", "..", "../runs", "."])
+def test_the_door_knows_only_the_runs_of_the_workspace(name: str, trained: Path, workspace: Path) -> None:
+    run = in_state(trained, workspace, "finished")
+    shutil.copy(run.path / "config.json", workspace / "config.json")
+    shutil.copy(run.path / "config.json", workspace / "runs" / "config.json")
+
+    def answer(name: str) -> int:
+        request = {"type": "http", "path_params": {"run": name}, "query_string": b"", "headers": []}
+        return live_route().endpoint(Request(request)).status_code
+
+    assert answer(run.id) == 200
+    assert answer(name) == 404
+
+
+def test_with_many_watching_each_is_told_how_often_it_looks(
     trained: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = in_state(trained, workspace, "running")
-    monkeypatch.setattr(watchers.Watchers, "look", lambda self, visitor, *, interval_s: 20)
     with FileLock(run.path / "alive.lock"):
-        assert "updates every 4 s: 20 are watching" in words(well(show("monitor", run=run.id)))
+        assert asked(run)["numbers"]["note"] == ""
+        for number in range(24):
+            watchers.watchers().look(f"visitor {number}")
+        said = asked(run)
+        assert (said["interval_s"], said["numbers"]["note"]) == (2.5, "updates every 2.5 s: 25 are watching")
