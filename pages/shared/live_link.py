@@ -47,6 +47,10 @@ export default function({ data, parentElement, setTriggerValue }) {
   };
   const look = async () => {
     clearTimeout(link.timer);
+    if (!place.isConnected) {
+      document.removeEventListener('visibilitychange', link.seen);
+      return;
+    }
     const asked = link.data;
     let wait_s = 1;
     if (asked.active && !document.hidden) {
@@ -62,17 +66,12 @@ export default function({ data, parentElement, setTriggerValue }) {
         document.querySelector('.live-numbers')?.note('The dashboard does not answer; this is what it said last.');
       }
     }
-    if (place.isConnected) link.timer = setTimeout(look, 1000 * wait_s);
+    link.timer = setTimeout(look, 1000 * wait_s);
   };
   if (fresh) {
     document.addEventListener('visibilitychange', link.seen = () => document.hidden || look());
     link.timer = setTimeout(look, 1000);
   }
-  return () => {
-    if (place.isConnected) return;
-    clearTimeout(link.timer);
-    document.removeEventListener('visibilitychange', link.seen);
-  };
 }
 """
 
