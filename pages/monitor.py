@@ -1,11 +1,15 @@
-"""Monitor: one run, as it is now. ``/monitor?run=ID`` is the link to it."""
+"""Monitor: one run, as it is now. ``/monitor?run=ID`` is the link to it.
+
+It has no fragments: a run of another page that was left, and ends late, takes the fragments of the page one is on away
+with its own. ``live_link`` keeps the page up to date without them.
+"""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from pages.shared import reading
-from pages.shared.live_link import live_link, state_token
+from pages.shared.live_link import live_link, now_of
 from pages.shared.live_plot import load_plotly
 from pages.shared.looks import ACTIVE
 from pages.shared.router import through_router
@@ -15,32 +19,17 @@ from pages.shared.run_state import controls, downloads, header, log_tail, notes
 from pages.shared.runs_table import pick_run
 from pages.shared.watchers import visitor
 from pages.shared.words import GAUGE
-from tomoalign_core.learn.runs import Run, list_runs
+from tomoalign_core.learn.runs import list_runs
 
 through_router("pages/monitor.py")
 
-# Streamlit's own sign of work would blink at every tick, with a Stop that stops nothing but the page.
+# Streamlit's own sign of work would blink at every rerun, with a Stop that stops nothing but the page.
 # Charts stand below each other where two beside each other would be all legend.
 STYLE = """<style>
 [data-testid="stStatusWidget"] { display: none; }
 .stMainBlockContainer { padding-top: 3.8rem; }
 @media (max-width: 1100px) { .stMainBlockContainer [data-testid="stColumn"] { min-width: 100%; } }
 </style>"""
-
-
-def live(run: Run, drawn: str) -> None:
-    """All that changes while a run trains. It reruns at a click, and when ``live_link`` has news for it."""
-    status = run.status()
-    if state_token(run) != drawn:
-        st.rerun()  # the parts outside belong to another state
-    header(run, status)
-    view = choose_view(run)
-    version = reading.metrics_of(str(run.path)).refresh()
-    course_charts(run, view, version)
-    more = more_curves(run, view, version)
-    epoch_window(run, view)
-    log_tail(run)
-    live_link(run, view, version, active=status.state in ACTIVE, more=more, visitor=visitor())
 
 
 said = st.session_state.pop("said", None)
@@ -55,12 +44,20 @@ if not runs:
 with st.container(horizontal=True, vertical_alignment="bottom"):
     st.title("Monitor", anchor=False, width="content")
     run = pick_run(runs)
-    drawn = state_token(run)
-    controls(run, run.status().state)
+    seen = now_of(run)
+    status = run.status()
+    controls(run, status.state)
 begin_with_address(run)
 st.html(STYLE)
 load_plotly()
-st.fragment(live)(run, drawn)
+header(run, status)
+view = choose_view(run)
+version = reading.metrics_of(str(run.path)).refresh()
+course_charts(run, view, version)
+more = more_curves(run, view, version)
+epoch_window(run, view)
+log_tail(run)
 notes(run)
 downloads(run)
 st.caption(GAUGE)
+live_link(run, seen, view, version, active=status.state in ACTIVE, more=more, visitor=visitor())

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, TypedDict
 
 import streamlit as st
 
@@ -21,15 +21,15 @@ from pages.shared.watchers import watchers
 from tomoalign_core.learn.jobs import workspace
 from tomoalign_core.learn.runs import Run
 
-PAGE_RERUNS_PER_S = 2.0  # for new epochs, of all visitors together
+PAGE_RERUNS_PER_S = 1.0  # for new epochs, of all visitors together
 
 LINK = """
 export default function({ data, parentElement, setTriggerValue }) {
   const place = parentElement.querySelector('.live-link');
-  const link = place.link ??= { told: '', toldAt: 0 };
+  const link = place.link ??= { toldAt: 0 };
   const fresh = link.data === undefined;
   link.data = data;
-  link.told = '';
+  link.tell = setTriggerValue;
   link.version = data.version;
   const apply = (said) => {
     link.version = said.version;
@@ -37,12 +37,11 @@ export default function({ data, parentElement, setTriggerValue }) {
     for (const [name, figure] of Object.entries(said.charts))
       document.querySelector(`[data-live="${name}"]`)?.redraw(figure);
     const turned = said.state !== link.data.state;
-    const grown = said.epochs !== link.data.epochs && Date.now() - link.toldAt > 1000 * said.page_every_s;
-    const news = `${said.state} ${said.epochs}`;
-    if ((turned || grown) && link.told !== news) {
-      link.told = news;
+    const grown = said.epochs !== link.data.epochs;
+    const ago_s = (Date.now() - link.toldAt) / 1000;
+    if ((turned && ago_s > 2) || (grown && ago_s > said.page_every_s)) {
       link.toldAt = Date.now();
-      setTriggerValue('news', news);
+      link.tell('news', said.state);
     }
   };
   const look = async () => {
@@ -80,29 +79,35 @@ _link = st.components.v2.component(
 )
 
 
-def live_link(run: Run, view: View, version: reading.Version, *, active: bool, more: bool, visitor: str) -> None:
-    """Keep what is shown of a run up to date; call it in the fragment that is to rerun when there are news.
+class Seen(TypedDict):
+    """What the parts of a page depend on that an answer of the door cannot change."""
+
+    state: str
+    epochs: int
+
+
+def now_of(run: Run) -> Seen:
+    """What is to be seen of a run now; taken before the page is drawn, so that what comes meanwhile is news."""
+    begun = (run.path / "metrics.jsonl").exists()
+    state = (
+        f"{run.status().state}, {'begun' if begun else 'not begun'}, {'weights' if has_weights(run) else 'none yet'}"
+    )
+    return {"state": state, "epochs": len(reading.sample_epochs(run))}
+
+
+def live_link(
+    run: Run, seen: Seen, view: View, version: reading.Version, *, active: bool, more: bool, visitor: str
+) -> None:
+    """Keep what is shown of a run up to date; the page reruns when there are news that an answer cannot bring.
 
     Parameters
     ----------
-    version : of the metrics that are shown.
+    seen, version : what the page shows of the run, and of its metrics.
     more : whether learning rate and roll are shown.
     """
-    data = {
-        "run": run.id,
-        "active": active,
-        "visitor": visitor,
-        "state": state_token(run),
-        "epochs": len(reading.sample_epochs(run)),
-        "version": _short(version),
-        "view": view._asdict() | {"more": more},
-    }
+    shown = {"version": _short(version), "view": view._asdict() | {"more": more}, **seen}
+    data = {"run": run.id, "active": active, "visitor": visitor, **shown}
     _link(key=f"live-{run.id}", data=data, on_news_change=lambda: None)
-
-
-def state_token(run: Run) -> str:
-    """What the parts of the page around the charts depend on."""
-    return f"{run.status().state} {has_weights(run)}"
 
 
 def news(run_id: str, asked: dict[str, str]) -> str:
@@ -122,8 +127,7 @@ def news(run_id: str, asked: dict[str, str]) -> str:
     said: dict[str, Any] = {
         "interval_s": pace.interval_s,
         "page_every_s": max(1.0, pace.watching / PAGE_RERUNS_PER_S),
-        "state": state_token(run),
-        "epochs": len(reading.sample_epochs(run)),
+        **now_of(run),
         "version": _short(version),
         "numbers": numbers(run, run.status(), pace),
     }

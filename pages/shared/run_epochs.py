@@ -46,7 +46,7 @@ def epoch_window(run: Run, view: View) -> None:
 def begin_with_address(run: Run) -> None:
     """Take the epoch from the address when a visitor comes to a run; from then on the address only tells it.
 
-    Ticks that are on their way carry the address and the slider as they were: what they say of the epoch is old.
+    A rerun that is on its way carries the address and the slider as they were: what it says of the epoch is old.
     """
     if st.session_state.get("epoch-run") != run.id:
         asked = st.query_params.get("epoch", "")
@@ -88,7 +88,7 @@ def pick_epoch(epochs: tuple[int, ...]) -> int:
 def _slider(epochs: tuple[int, ...], chosen: int) -> None:
     """The slider; where the page itself moves it, a new one stands in its place.
 
-    A tick that is on its way brings the old value of the old one, and would seem to be a move by hand.
+    A rerun that is on its way brings the old value of the old one, and would seem to be a move by hand.
     """
     state = st.session_state
     number = state.get("epoch-slider", 0)

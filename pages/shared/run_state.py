@@ -27,7 +27,7 @@ def has_weights(run: Run) -> bool:
 
 
 def controls(run: Run, state: State) -> None:
-    """The state; stop, resume and where to go from here. Outside the live part, which has them drawn anew."""
+    """The state; stop, resume and where to go from here."""
     with st.container(horizontal=True, vertical_alignment="center", width="content"):
         state_badge(state)
         if not read_only():
@@ -119,7 +119,7 @@ def state_words(run: Run, status: Status) -> str:
 
 @st.cache_data(max_entries=16, ttl=2, show_spinner=False)
 def queue_place(path: str) -> int | None:
-    """A run's place in the queue; it takes a look at all runs, so not at each tick."""
+    """A run's place in the queue; it takes a look at all runs, so not at each look at one."""
     return queue_position(Run(Path(path)))
 
 
@@ -141,7 +141,7 @@ def log_tail(run: Run) -> None:
 
 
 def notes(run: Run) -> None:
-    """What people want to remember of this run, kept in its folder; outside the live part, which would take it away."""
+    """What people want to remember of this run, kept in its folder."""
     key = f"notes-{run.id}"
     kept, seen = run.notes(), f"{key}-seen"
 

@@ -151,7 +151,7 @@ async def looks(dashboard: Dashboard, steps: int, seconds: float) -> None:
             for _ in range(50):
                 await watcher.rerun_page()
             cpu_ms = 1000 * (dashboard.cpu_s() - began) / 50
-    print("a rerun of the charts, at a click or a new epoch, 50 of them:")
+    print("a rerun of the page, at a click or a new epoch, 50 of them:")
     print(f"  until the answer has come, ms: {spread([1000 * t for t in watcher.reruns_s])}")
     print(f"  processor time of the dashboard, ms: mean {cpu_ms:.1f}", flush=True)
 

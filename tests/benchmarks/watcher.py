@@ -48,7 +48,7 @@ class Watcher:
         async with connect(f"ws://{place}/_stcore/stream", max_size=None, open_timeout=60, **options) as socket:
             self._socket: ClientConnection = socket
             self._remembered: dict[str, int] = {}
-            self._script, self._fragment, self._runs = "", "", 0
+            self._script, self._runs = "", 0
             self._link: dict[str, Any] = {}
             self._asked_at: float | None = None
             await self._rerun()
@@ -59,19 +59,18 @@ class Watcher:
                     task.cancel()
 
     async def rerun_page(self) -> None:
-        """Have the live part of the page rerun, as a click on one of its controls does, and wait for it."""
+        """Have the page rerun, as a click on one of its controls does, and wait for it."""
         count = len(self.reruns_s)
-        await self._rerun(self._fragment)
+        await self._rerun()
         while len(self.reruns_s) == count:
             await asyncio.sleep(0.002)
 
-    async def _rerun(self, fragment: str = "") -> None:
+    async def _rerun(self) -> None:
         message = BackMsg()
         rerun = message.rerun_script
         rerun.query_string = self.query
         rerun.page_script_hash = self._script
         rerun.page_name = "" if self._script else self.page
-        rerun.fragment_id = fragment
         rerun.cached_message_hashes.extend(self._remembered)
         rerun.context_info.color_scheme = "light"
         rerun.context_info.url = f"{self.base}/{self.page}?{self.query}"
@@ -97,7 +96,6 @@ class Watcher:
         component = message.delta.new_element.bidi_component
         if component.component_name == "tomoalign_live_link":
             self._link = json.loads(component.json)
-            self._fragment = message.delta.fragment_id
 
     def _finished(self, status: int) -> None:
         if self._asked_at is not None:
@@ -129,7 +127,7 @@ class Watcher:
             grown = said["epochs"] != link["epochs"] and began - told_at > said["page_every_s"]
             if said["state"] != link["state"] or grown:
                 told_at = began
-                await self._rerun(self._fragment)
+                await self._rerun()
 
     async def _answer(self, reader: asyncio.StreamReader) -> bytes:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
