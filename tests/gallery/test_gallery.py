@@ -17,8 +17,8 @@ from tomoalign_core import cli
 from tomoalign_core.config import SimulationConfig
 from tomoalign_core.files.stacks import read_stack
 
-# other kernels' rounding moves the figures by 1e-7 px and the pictures not at all; weights that are all 0.2 % larger move
-# the figures by 2e-5 px; titles two points larger move a picture by more than 0.1 of 255 grey levels, as does 0.02 px
+# other kernels' rounding moves the figures by 1e-7 px and the pictures not at all; weights all 0.2 % larger move the
+# figures by 2e-5 px; titles two points larger, or shifts that are 0.05 px off, move a picture by more than 0.1 grey
 LEAST_CHANGE_PX, LEAST_CHANGE_GREY = 1e-5, 0.1
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTION = README.partition("\n## Gallery\n")[2].partition("\n## ")[0]
