@@ -12,6 +12,7 @@ from pages.shared.runs_table import runs_table
 from pages.shared.scans import STAGE, preview
 from tomoalign_core.config import NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
 from tomoalign_core.geometry import Shifts
+from tomoalign_core.learn.jobs import read_only
 from tomoalign_core.learn.runs import launch, list_runs
 from tomoalign_core.show import figures
 
@@ -86,7 +87,7 @@ def machine() -> dict[str, str]:
 def next_steps() -> None:
     """Where to go from here."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button(
+        if not read_only() and st.button(
             "Run the demo", type="primary", icon=":material/rocket_launch:", key="demo",
             help="Trains a small network for real, about a minute on two cores, and shows it learning.",
         ):  # fmt: skip

@@ -277,3 +277,14 @@ def test_a_sample_holds_the_roll_of_a_network_that_gives_it_in_degrees() -> None
     assert arrays["true_roll_deg"] == pytest.approx(np.rad2deg(truth.roll_rad[0].numpy()), rel=1e-5)
     assert arrays["found_roll_deg"] == pytest.approx(arrays["true_roll_deg"] / 2, rel=1e-5)
     assert "found_roll_deg" not in recorder.sample_arrays(scan, Estimate(0 * truth.shift))
+
+
+def test_a_warm_up_of_a_single_step_divides_by_nothing() -> None:
+    settings = RunConfig(train=TrainConfig(epochs=1, steps_per_epoch=5, batch=1, device="cpu"))
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = train.make_optimizer(settings.train, torch.nn.ParameterList([weight]))
+    schedule = train._schedule(settings, optimizer, 5)
+    for _ in range(4):
+        optimizer.step()
+        schedule.step()
+    assert 0 < optimizer.param_groups[0]["lr"] < settings.train.learning_rate

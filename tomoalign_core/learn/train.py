@@ -217,8 +217,11 @@ def _schedule(config: RunConfig, optimizer: torch.optim.Optimizer, steps: int) -
         return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
     if settings.schedule == "cosine":
         return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _cosine(step, steps, settings.warm_up))
+    total = max(steps, 2)
+    # torch divides by the warm-up's steps less one: a warm-up of one step is made a little longer
+    share = settings.warm_up if abs(settings.warm_up * total - 1) > 1e-9 else 1.5 / total
     return torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.learning_rate, total_steps=max(steps, 2), pct_start=settings.warm_up, cycle_momentum=False
+        optimizer, settings.learning_rate, total_steps=total, pct_start=min(share, 1.0), cycle_momentum=False
     )
 
 
