@@ -114,7 +114,7 @@ def state_words(run: Run, status: Status) -> str:
         case "failed":
             return where
         case _:
-            return f"{where}. {status.message}".rstrip(". ")
+            return f"{where}, {status.message}" if status.message else where
 
 
 @st.cache_data(max_entries=16, ttl=2, show_spinner=False)

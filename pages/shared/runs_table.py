@@ -180,7 +180,7 @@ def pick_run(runs: list[Run]) -> Run:
         "Run",
         list(by_id),
         key="run-choice",
-        width=300,
+        width=245,
         on_change=chosen,
         format_func=labels(runs).get,
         help="Newest first. The address of this page names the run: copy it to share the view.",

@@ -15,6 +15,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -36,6 +37,7 @@ from tomoalign_core.learn.runs import Run, launch
 
 ROOT = Path(__file__).parents[2]
 SETTLE_S = 8.0  # watchers come and go, and the pace of their pages with them
+FEWEST_STEPS = 20
 # two passes always, and one small stack a step: every step costs the same, and there are many of them
 TRAINING = preset("quick").changed(
     name="watched",
@@ -185,11 +187,13 @@ def step_s(run: Run, since_step: int) -> list[float]:
 
 
 async def stretch(run: Run, seconds: float) -> float:
-    """Mean seconds of a step over the next stretch."""
+    """Mean seconds of a step over the next stretch, which is longer where there would be too few steps in it."""
     await asyncio.sleep(SETTLE_S)
     first = run.status().step
     await asyncio.sleep(seconds)
-    return float(np.mean(step_s(run, first)))
+    while len(steps := step_s(run, first)) < FEWEST_STEPS:
+        await asyncio.sleep(1)
+    return float(np.mean(steps))
 
 
 async def slowdown(dashboard: Dashboard, watchers: int, pairs: int, seconds: float) -> None:
@@ -251,6 +255,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5000, help="length of the run that is looked at")
     parser.add_argument("--clicks", type=int, default=40)
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # and with it what it has started
     with tempfile.TemporaryDirectory() as workspace:
         os.environ["TOMOALIGN_WORKSPACE"] = workspace
         dashboard = Dashboard()
