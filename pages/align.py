@@ -6,16 +6,19 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from pages.shared.address import number, one_of, tell_misread
 from pages.shared.align_methods import pick_methods
-from pages.shared.align_results import show
+from pages.shared.align_results import TABS, show
+from pages.shared.align_view import VIEW
 from pages.shared.align_work import Asked, Result, bound_of, found_by, is_done, stack_of
 from pages.shared.router import through_router
-from pages.shared.sources import Source, pick_source
+from pages.shared.sources import Source, expected_in_address, pick_source
 from pages.shared.telling import telling
 from tomoalign_core.config import InputError
 
 through_router("pages/align.py")
 
+MOST_VIEWS = 100_000  # that an address may ask for; of the stack that is there, the nearest is shown
 GO = "go"  # in the address: what it asks for was aligned; a sample then is again without a click
 # under a laptop's width the form goes above the results
 NARROW = """<style>
@@ -68,6 +71,8 @@ def add(result: Result, one: Asked, progress: Callable[[int, int], None] | None)
 
 st.title("Align", anchor=False)
 st.html(NARROW)
+nearest = number(0, MOST_VIEWS, "the nearest there is")
+tell_misread("align", expected_in_address() | {"tab": one_of(TABS, TABS[0]), VIEW: nearest, "row": nearest})
 with st.container(key="align-page"):
     form, window = st.columns([1, 3.3], gap="medium")
 source: Source | None = None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.shared.address import one_of, tell_misread
 from pages.shared.looks import chart, is_dark
 from pages.shared.router import through_router
 
@@ -66,6 +67,7 @@ def pick_topic() -> str:
         st.query_params["topic"] = st.session_state["topic-choice"]
 
     wanted = st.query_params.get("topic", "conventions")
+    tell_misread("help", {"topic": one_of(list(TOPICS), "conventions")})
     st.session_state["topic-choice"] = wanted if wanted in TOPICS else "conventions"
     st.pills(
         "Topic", list(TOPICS), required=True, key="topic-choice", wrap=True, on_change=chosen,

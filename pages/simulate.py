@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
+from pages.shared.address import tell_misread
 from pages.shared.live_plot import live_plot, load_plotly
 from pages.shared.looks import is_dark
 from pages.shared.movie import movie
@@ -19,8 +20,9 @@ from pages.shared.scan_pictures import (
     row_pictures,
     sheets,
 )
+from pages.shared.scan_return import come_back, expected_in_address, remember
 from pages.shared.scans import Preview, preview, stack_file
-from pages.shared.sources import FROM_SIMULATE, SAMPLE
+from pages.shared.sources import FROM_SIMULATE, SCAN
 from pages.shared.words import HELP_GAUGE
 from tomoalign_core.config import InputError, SimulationConfig
 from tomoalign_core.samples import SAMPLES
@@ -163,7 +165,9 @@ def actions(config: SimulationConfig, scan: Preview) -> None:
     if st.button("Make a data set of this", icon=":material/dataset:", help="Many such stacks, to train a network on."):
         st.switch_page("pages/dataset.py", query_params={"base": FROM_SIMULATE})
     if st.button("Align this scan", icon=":material/align_horizontal_center:", type="primary"):
-        st.switch_page("pages/align.py", query_params={"source": SAMPLE, "sample": FROM_SIMULATE})
+        # with the scan, as Align would put it there itself, and a browser's Back would meet two addresses of Align
+        scan_json = config.model_dump_json(exclude_defaults=True)
+        st.switch_page("pages/align.py", query_params={"sample": FROM_SIMULATE, SCAN: scan_json})
 
 
 def size_of(config: SimulationConfig) -> int:
@@ -192,6 +196,7 @@ with st.container(horizontal=True, horizontal_alignment="distribute", vertical_a
         st.title("Simulate", anchor=False)
         busy = st.container(width=220)  # a spinner beside the title moves nothing below
     buttons = st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center")
+tell_misread("simulate", expected_in_address(), also=come_back())
 with st.container(horizontal=True, vertical_alignment="center"):
     name = pick_sample()
     changed = st.container(width="content")
@@ -201,6 +206,7 @@ with st.container(key="simulate"):
 try:
     with form:
         config = scan_form(name)
+    remember()  # before anything slow, which a visitor who leaves would cut short
     pixels = size_of(config)
     words = SAMPLES[name].about
     if config != SAMPLES[name].config:
@@ -222,3 +228,4 @@ try:
         actions(config, scan)
 except InputError as error:
     window.error(str(error), icon=":material/error:")
+remember()

@@ -1,15 +1,83 @@
-"""Widgets whose values stand in the address, on a page that links to another with the same names in its address.
+"""Addresses: what in them is not understood, said in one line; and widgets whose values stand in them.
 
-``bind="query-params"`` does that and more, but takes every name it has bound out of a link to another page: a link from
-Model to Train would lose the settings that it carries.
+``bind="query-params"`` passes silently over what it cannot read, and wipes it off: a page says beforehand what it
+expects (``tell_misread``). It also takes every name it has bound out of a link to another page, so that one from Model
+to Train would lose the settings that it carries: such widgets are ``Address``'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import streamlit as st
+
+MISREAD = "what was not understood in the address"
+
+
+class Expected(NamedTuple):
+    """What a name in the address may be: ``fits`` tells whether a text is, ``words`` say what would be."""
+
+    fits: Callable[[str], bool]
+    words: str
+    shown: str
+
+
+class Told(NamedTuple):
+    """What a page said, and of which address."""
+
+    page: str
+    words: str
+    address: dict[str, str]
+
+
+def one_of(options: Sequence[str], shown: str) -> Expected:
+    """One of some words; ``shown`` is what the page shows where it is none of them."""
+    return Expected(lambda text: text in options, f"one of {', '.join(options)}", shown)
+
+
+def number(low: float, high: float, shown: Any) -> Expected:
+    """A number between two ends, both included."""
+
+    def fits(text: str) -> bool:
+        try:
+            return low <= float(text) <= high
+        except ValueError:
+            return False
+
+    return Expected(fits, f"a number from {low:.10g} to {high:.10g}".replace("-", "−"), f"{shown}".replace("-", "−"))
+
+
+def misread(expected: Mapping[str, Expected]) -> str:
+    """In one line, what of the address is not as expected, and what is shown instead; nothing where all is."""
+    faults = []
+    for name, (fits, words, shown) in expected.items():
+        texts = st.query_params.get_all(name)
+        if not all(map(fits, texts)):
+            said = f"{name}={', '.join(texts)}".replace("`", "")
+            faults.append(f"`{said:.60}`: expected {words}; shown is {shown}")
+    return f"Not understood in the address: {'. '.join(faults)}." if faults else ""
+
+
+def tell_misread(page: str, expected: Mapping[str, Expected], *, also: str = "") -> None:
+    """Warn of what is not understood in the address, until the visitor changes something. Call it before the widgets.
+
+    Parameters
+    ----------
+    page : the page that tells; what another has told is forgotten.
+    also : a further fault, already in words.
+    """
+    now = st.query_params.to_dict()
+    words = " ".join(filter(None, (misread(expected), also)))
+    told: Told | None = st.session_state.get(MISREAD)
+    # widgets wipe off what they do not understand, and leave the rest: whatever is new in the address, the visitor did
+    if told is not None and (told.page != page or not now.items() <= told.address.items()):
+        told = None
+    if told is None and words:
+        told = Told(page, words, now)
+    st.session_state[MISREAD] = told
+    if told is not None:
+        st.warning(told.words, icon=":material/link_off:")
 
 
 class Address:

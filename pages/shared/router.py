@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 FLAG = "_router"
+PAGE, VISIT = "page that is shown", "how many pages were shown"
 
 
 def through_router(page: str) -> None:
@@ -17,6 +18,13 @@ def through_router(page: str) -> None:
     if not st.session_state.pop(FLAG, False):
         st.navigation([st.Page(_nowhere, title="TomoAlign"), st.Page(page)])
         st.rerun()
+    if st.session_state.get(PAGE) != page:
+        st.session_state.update({PAGE: page, VISIT: visit() + 1})
+
+
+def visit() -> int:
+    """A number that changes whenever a visitor comes to a page from another."""
+    return int(st.session_state.get(VISIT, 0))
 
 
 def _nowhere() -> None:

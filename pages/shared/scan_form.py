@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, get_args
 import streamlit as st
 from pydantic import ValidationError
 
+from pages.shared.fields import whole_number
 from pages.shared.words import HELP_ROLL
 from tomoalign_core.config import Engine, InputError, SimulationConfig, first_fault
 from tomoalign_core.engines import HOW_TO_GET_TOMOPY, tomopy_installed
@@ -19,6 +20,7 @@ from tomoalign_core.samples import SAMPLES
 
 URL = "query-params"
 ROW = "row"  # key of the slider of the row that is looked at
+SAMPLE = "example"  # key of the sample that is begun with
 KINDS = {
     "ellipsoids": "Blobs",
     "foam": "Foam",
@@ -166,7 +168,7 @@ def _scaled(value: Any, scale: float) -> Any:
 def pick_sample() -> str:
     """The samples to begin with; picking one sets every slider."""
     return st.pills(
-        "Begin with", list(SAMPLES), default=next(iter(SAMPLES)), key="example", bind=URL, required=True, wrap=True,
+        "Begin with", list(SAMPLES), default=next(iter(SAMPLES)), key=SAMPLE, bind=URL, required=True, wrap=True,
         on_change=_set_all, label_visibility="collapsed",
     )  # fmt: skip
 
@@ -180,7 +182,7 @@ def back_to_sample(name: str) -> None:
 
 
 def _set_all() -> None:
-    config = SAMPLES[st.session_state["example"]].config
+    config = SAMPLES[st.session_state[SAMPLE]].config
     st.session_state.update(widget_values(config) | {ROW: config.scan.n_rows // 2})
 
 
@@ -232,13 +234,13 @@ def _object(values: dict[str, Any], begin: Mapping[str, Any]) -> None:
         _engine(values, begin)
     left, right = st.columns(2, gap="small")
     with left:
-        values["object"] = st.number_input(
-            "Object no.", 0, MOST_SEED, begin["object"], key="object", bind=URL,
+        values["object"] = whole_number(
+            "Object no.", 0, MOST_SEED, value=begin["object"], key="object",
             help="Seed: another number draws another object; the same one stays whatever the stage does.",
         )  # fmt: skip
     with right:
-        values["number"] = st.number_input(
-            "Scan no.", 0, MOST_SEED, begin["number"], key="number", bind=URL,
+        values["number"] = whole_number(
+            "Scan no.", 0, MOST_SEED, value=begin["number"], key="number",
             help="Seed: another number draws other shifts and other noise.",
         )  # fmt: skip
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from tomoalign_core.config import Engine, MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
+from tomoalign_core.config import Engine, MisalignConfig, SimulationConfig
 from tomoalign_core.geometry import Shifts
 
 if TYPE_CHECKING:
@@ -24,22 +24,6 @@ if TYPE_CHECKING:
     from tomoalign_core.simulate import ScanPlan
 
 STAGE = MisalignConfig(dx_sigma_px=4, dy_sigma_px=1, roll_sigma_deg=1)
-SAMPLES: dict[str, SimulationConfig] = {
-    "blobs, 10 % noise": SimulationConfig(misalign=STAGE, noise=NoiseConfig(gaussian=0.1, background=0.2), seed=7),
-    "pillar taller than the view, 3 % noise": SimulationConfig(
-        phantom=PhantomConfig(kind="pillar", height=(1.2, 1.8)),
-        misalign=STAGE,
-        noise=NoiseConfig(gaussian=0.03, background=0.2),
-        seed=7,
-    ),
-    "foam, drift, jumps and outliers, 5 % noise": SimulationConfig(
-        phantom=PhantomConfig(kind="foam", parts=(20, 40), part_size=(0.08, 0.25)),
-        scan=ScanConfig(n_views=120),
-        misalign=MisalignConfig(dx_sigma_px=0.5, dy_sigma_px=0.5, drift_px=4, jumps=2, outlier_fraction=0.04),
-        noise=NoiseConfig(gaussian=0.05),
-        seed=7,
-    ),
-}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

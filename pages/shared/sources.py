@@ -12,13 +12,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.shared.scans import SAMPLES, preview
+from pages.shared.address import Expected, one_of
+from pages.shared.scans import preview
 from tomoalign_core.config import InputError, SimulationConfig
 from tomoalign_core.files.stacks import Stack, read_stack
 from tomoalign_core.learn.jobs import read_only
+from tomoalign_core.samples import SAMPLES
 
 SAMPLE, PATH, UPLOAD = "Sample", "Server file", "Upload"
 FROM_SIMULATE = "as set on the Simulate page"
+FIRST_SAMPLE = "Noisy"  # the methods differ on it
 STACK_TYPES = ["h5", "hdf5", "hdf", "nxs", "npz", "npy", "tif", "tiff"]
 KINDS = {"auto": "guess", "attenuation": "attenuation (line integrals)", "counts": "counts"}
 TILT_AXES = {"vertical": "vertical, along the columns", "horizontal": "horizontal, along the rows"}
@@ -42,6 +45,17 @@ class Source:
     read: Callable[[], Stack]
     bound: Callable[[], tuple[float, float] | None] = lambda: None
     cheap: bool = False
+
+
+def expected_in_address() -> dict[str, Expected]:
+    """What the address may say of the source, by the name of the widget."""
+    mine = [FROM_SIMULATE] if SCAN in st.query_params or "simulation" in st.session_state else []
+    known = {
+        "sample": one_of([*SAMPLES, *mine], FIRST_SAMPLE),
+        "pixels": one_of(list(KINDS.values()), KINDS["auto"]),
+        "tilt-axis": one_of(list(TILT_AXES.values()), TILT_AXES["vertical"]),
+    }
+    return known if read_only() else known | {"source": one_of((SAMPLE, PATH, UPLOAD), SAMPLE)}
 
 
 def pick_source() -> Source | None:
@@ -69,6 +83,7 @@ def _sample() -> Source:
     name = st.selectbox(
         "Sample",
         options,
+        options.index(FIRST_SAMPLE),
         key="sample",
         bind="query-params",
         help="Simulated, so that the truth is known. Set up your own on Simulate.",
@@ -78,7 +93,8 @@ def _sample() -> Source:
         config = mine
         st.query_params[SCAN] = config.model_dump_json(exclude_defaults=True)
     else:
-        config = SAMPLES[name]
+        config = SAMPLES[name].config
+        st.caption(SAMPLES[name].about)
         st.query_params.pop(SCAN, None)
     text = config.to_json(indent=None)
 

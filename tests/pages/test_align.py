@@ -22,6 +22,7 @@ from tomoalign_core.files.shifts import read_csv, to_csv, to_nabu, to_xf, write_
 from tomoalign_core.files.stacks import write_stack
 from tomoalign_core.geometry import Shifts, compose
 from tomoalign_core.metrics import score_shifts
+from tomoalign_core.samples import SAMPLES
 from tomoalign_core.simulate import SimulatedScan, simulate
 
 CLASSICAL = "center-of-mass,profile-correlation"
@@ -320,7 +321,7 @@ def test_the_aligned_stack_is_written_on_the_server_but_over_nothing(stack: Path
 
 
 def test_a_link_with_go_aligns_a_sample_without_a_click() -> None:
-    at = well(show("align", go="1", sample="blobs, 10 % noise", methods="center-of-mass"))
+    at = well(show("align", go="1", sample="Noisy", methods="center-of-mass"))
     assert table(at)["method"] == ["centre of mass"]
     assert at.query_params["go"] == "1"
 
@@ -340,6 +341,22 @@ def test_a_link_restores_source_methods_row_and_tab(stack: Path) -> None:
     assert at.text_input(key="path").value == str(stack)
 
 
+def test_what_is_not_understood_in_the_address_is_told_in_one_line() -> None:
+    at = well(show("align", source="foo", sample="blobs", tab="Nowhere", view="x"))
+    told = at.warning[0].value
+    assert "`source=foo`: expected one of Sample, Server file, Upload; shown is Sample" in told
+    assert "`sample=blobs`: expected one of Easy, Noisy" in told and "shown is Noisy" in told
+    assert "`tab=Nowhere`" in told and "`view=x`" in told and "\n" not in told
+    assert not well(show("align", source="Upload", tab="Save", view="7")).warning
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_sample_of_simulate_can_be_aligned(name: str) -> None:
+    at = well(show("align", sample=name))
+    assert at.selectbox(key="sample").value == name
+    assert SAMPLES[name].about in words(at)
+
+
 def test_settings_of_simulate_travel_in_the_link() -> None:
     text = NOISY.model_dump_json(exclude_defaults=True)
     at = well(show("align", go="1", sample="as set on the Simulate page", scan=text, methods="center-of-mass"))
@@ -356,7 +373,7 @@ def test_read_only_hides_and_refuses_files(stack: Path, monkeypatch: pytest.Monk
     assert at.multiselect(key="model-choice").value == ["pretrained"]
     at.pills(key="methods").set_value(["center-of-mass"]).run()
     at.button(key="align").click().run()
-    assert "blobs" in words(well(at))
+    assert "Noisy" in words(well(at))
     open_tab(at, "Save")
     assert len(at.text_input) == 0
 

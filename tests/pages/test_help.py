@@ -18,8 +18,12 @@ def test_every_text_of_the_guide_is_a_topic_of_the_address(topic: str) -> None:
     assert f"### {title}" in words(at)
 
 
-def test_an_unknown_topic_shows_the_first() -> None:
-    assert "### Conventions" in words(well(show("help", topic="nonsense")))
+def test_an_unknown_topic_shows_the_first_and_says_so() -> None:
+    at = well(show("help", topic="nonsense"))
+    assert "### Conventions" in words(at)
+    assert "`topic=nonsense`: expected one of conventions, gauge" in at.warning[0].value
+    at.button_group(key="topic-choice").set_value("gauge").run()
+    assert not well(at).warning
 
 
 def test_the_python_topic_shows_the_docstrings_of_the_module_in_the_address() -> None:

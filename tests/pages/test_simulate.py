@@ -93,6 +93,69 @@ def test_the_address_restores_the_settings_and_the_row() -> None:
     assert at.slider(key="row").value == movie_of(at)["row"] == 7
 
 
+def elsewhere_and_back(at: AppTest, **query: str) -> AppTest:
+    """Off to another page, and back by an address that holds no more than ``query``."""
+    at.query_params.clear()
+    well(at.switch_page("pages/help.py").run())
+    at.query_params.clear()
+    for name, value in query.items():
+        at.query_params[name] = value
+    return well(at.switch_page("pages/simulate.py").run())
+
+
+def test_who_comes_back_finds_the_settings_as_they_were_left() -> None:
+    at = well(show("simulate", **SMALL, example="Low dose", kind="Foam", noise="Both", row="7"))
+    at.slider(key="dx").set_value(7.5).run()
+    left = settings_of(at)
+    at = elsewhere_and_back(at)
+    assert settings_of(at) == left
+    assert (at.slider(key="row").value, at.query_params["dx"]) == (7, "7.5")
+    assert at.button_group(key="example").value == "Low dose"
+    assert not at.warning
+
+
+def test_a_scan_in_the_address_sets_the_sliders_and_leaves_the_address() -> None:
+    """Align carries it, and a browser's Back brings it along."""
+    pillar = SAMPLES["Pillar"].config
+    config = pillar.changed(scan=pillar.scan.changed(n_views=20, n_rows=24, n_cols=32), seed=5)
+    text = config.model_dump_json(exclude_defaults=True)
+    at = well(show("simulate", scan=text))
+    assert settings_of(at) == config and "scan" not in at.query_params and not at.warning
+    at.slider(key="dx").set_value(7.5).run()
+    assert settings_of(elsewhere_and_back(at, scan=text)) == config
+    assert settings_of(elsewhere_and_back(at, **SMALL)).seed == 0  # an address with settings is all there is
+
+
+def test_a_scan_in_the_address_that_no_slider_reaches_or_nobody_understands_is_told() -> None:
+    at = well(show("simulate", scan='{"scan": {"n_views": 500, "n_rows": 24, "n_cols": 32}, "phantom_seed": 3}'))
+    assert at.slider(key="views").value == 360
+    assert "do not reach all settings" in at.warning[0].value
+    at = well(show("simulate", scan='{"scan": {"n_views": 1}}'))
+    assert "scan.n_views = 1" in at.warning[0].value
+
+
+def test_what_is_not_understood_in_the_address_is_told_until_something_changes() -> None:
+    at = well(show("simulate", views="99999", kind="Fog", rows="24", cols="32"))
+    told = at.warning[0].value
+    assert "`views=99999`: expected a number from 10 to 360; shown is 60" in told
+    assert "`kind=Fog`: expected one of Blobs, Foam" in told and "shown is Blobs" in told
+    assert (settings_of(at).scan.n_views, settings_of(at).scan.n_rows) == (60, 24)
+    assert at.run().warning[0].value == told
+    at.query_params["dx"] = "1"  # as a browser does when a slider is moved
+    assert not well(at.run()).warning
+    assert not well(show("simulate", **SMALL)).warning
+
+
+def test_a_number_beyond_the_end_becomes_the_end_whether_typed_or_in_the_address() -> None:
+    at = well(show("simulate", **SMALL, object="-4"))
+    assert "`object=-4`" in at.warning[0].value and at.number_input(key="object").value == 0
+    at = well(show("simulate", **SMALL))
+    at.number_input(key="object").set_value(-7).run()
+    assert at.number_input(key="object").value == 0
+    at.number_input(key="object").set_value(10**12).run()
+    assert at.number_input(key="object").value == settings_of(well(at)).phantom_seed == scan_form.MOST_SEED
+
+
 @pytest.mark.parametrize(
     ("noise", "expected"),
     [
