@@ -7,6 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from pages.shared.address import number, one_of, tell_misread
+from pages.shared.align_axis import NOW, ask_axis, doubt, is_believed
 from pages.shared.align_methods import pick_methods
 from pages.shared.align_results import TABS, show
 from pages.shared.align_view import VIEW
@@ -40,10 +41,13 @@ WHAT_COMES = """
 """
 
 
-def align(source: Source, asked: list[Asked]) -> Result:
-    """Read the stack and run the methods, with words on what is going on."""
+def align(source: Source, asked: list[Asked]) -> Result | None:
+    """Read the stack and run the methods, with words on what is going on; not where its axis has to be asked about."""
     with st.status(f"Reading {source.name} …") as doing:
         stack = stack_of(source)
+        if doubt(source) and not is_believed(source):
+            doing.update(label="Read", state="complete")
+            return None
         result = Result(key=source.key, name=source.name, stack=stack, bound_px=bound_of(source))
         for number, one in enumerate(asked, 1):
             words = f"Method {number} of {len(asked)}, {one.name}, looks at {len(stack.proj)} views"
@@ -91,6 +95,7 @@ with form:
         width="stretch",
         key="align",
     )
+    go = st.session_state.pop(NOW, False) or go
     if source is None:
         st.caption("Give a stack, and choose at least one method.")
     elif not asked:
@@ -108,10 +113,15 @@ with window:
                 result = align(source, asked)
             except InputError as error:
                 st.error(str(error), icon=":material/error:")
+        evidence = doubt(source)
+        if evidence is not None:
+            ask_axis(source, evidence)
         if result is not None:
             st.query_params[GO] = "1"
             st.session_state["aligned"] = key
             show(result)
+        elif evidence is not None:
+            pass  # the answer is the next step
         elif last not in (None, key):
             st.info("The settings have changed since; press Align to see what they give.", icon=":material/sync:")
         elif not go:

@@ -15,7 +15,15 @@ import numpy as np
 import pytest
 
 from tomoalign_core import cli, doctor, progress
-from tomoalign_core.config import DatasetConfig, RunConfig, ScanConfig, SimulationConfig, ValidationCase
+from tomoalign_core.config import (
+    Cnn3dConfig,
+    DatasetConfig,
+    RunConfig,
+    ScanConfig,
+    SimulationConfig,
+    TrainConfig,
+    ValidationCase,
+)
 from tomoalign_core.files.shifts import read_csv
 from tomoalign_core.files.stacks import read_stack
 from tomoalign_core.metrics import score_shifts
@@ -372,3 +380,45 @@ def test_the_demo_leaves_figures_a_person_can_open(tmp_path: Path, capsys: pytes
     page = (tmp_path / "demo" / "report.html").read_text()
     assert "<table>" in page and "Plotly.newPlot" in page and len(page) < 10_000_000
     assert {p.name for p in (tmp_path / "demo").iterdir()} == {"scan.h5", "shifts.csv", "aligned.h5", "report.html"}
+
+
+def test_a_stack_that_lies_on_its_side_is_told_with_the_option_that_turns_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tomoalign_core.files.stacks import write_stack
+    from tomoalign_core.simulate import simulate
+
+    drawn = simulate(SimulationConfig(scan=ScanConfig(n_views=24, n_rows=32, n_cols=40)))
+    write_stack(tmp_path / "s.h5", proj=drawn.proj.numpy().swapaxes(1, 2), angle_rad=drawn.angle_rad)
+    words = ("align", tmp_path / "s.h5", "--shifts", tmp_path / "s.csv", "--method", "center-of-mass")
+    assert run(*words) == 0
+    assert "try --tilt-axis horizontal" in capsys.readouterr().out
+    assert run(*words, "--tilt-axis", "horizontal") == 0
+    assert "--tilt-axis" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("shape", "batch", "checked", "fault"),
+    [
+        ((48, 48, 48), 1, None, "make one axis 64 or more, or train.batch 2 or more"),
+        ((24, 48, 48), 2, None, "dataset.scan.n_views = 24: cnn3d halves each axis five times"),
+        ((64, 48, 48), 1, (60, 80, 104), "dataset.validation, one: stacks of 60 × 80 × 104"),
+    ],
+)
+def test_a_cnn3d_that_cannot_take_the_stacks_is_refused_before_a_folder_is_made(
+    shape: tuple[int, ...], batch: int, checked: tuple[int, ...] | None, fault: str,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def scan(sizes: tuple[int, ...]) -> ScanConfig:
+        return ScanConfig(**dict(zip(("n_views", "n_rows", "n_cols"), sizes, strict=True)))
+
+    case = ValidationCase(name="one", stacks=1, simulation=SimulationConfig(scan=scan(checked or shape)))
+    course = TrainConfig(epochs=1, steps_per_epoch=1, batch=batch, loss="mse", device="cpu")
+    config = RunConfig(
+        dataset=DatasetConfig(scan=scan(shape), fixed=1, validation=(case,)), model=Cnn3dConfig(), train=course
+    )
+    (tmp_path / "c.json").write_text(config.to_json())
+    assert run("train", "--config", tmp_path / "c.json") == 2
+    said = capsys.readouterr().err
+    assert fault in said and said.count("\n") == 1
+    assert not [path for path in (tmp_path / "workspace" / "runs").iterdir() if path.is_dir()]

@@ -9,13 +9,14 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
 from pages.shared.address import Expected, one_of
 from pages.shared.scans import preview
 from tomoalign_core.config import InputError, SimulationConfig
-from tomoalign_core.files.stacks import Stack, read_stack
+from tomoalign_core.files.stacks import Stack, TiltAxis, read_stack
 from tomoalign_core.learn.jobs import read_only
 from tomoalign_core.samples import SAMPLES
 
@@ -37,7 +38,8 @@ ONLY_SAMPLES = (
 class Source:
     """A stack that has been asked for: ``key`` changes when it does, ``read`` reads it, ``bound`` tells its bound, px.
 
-    ``cheap``: it is there and aligned in a moment, so that a link may align it without a click.
+    ``cheap``: it is there and aligned in a moment, so that a link may align it without a click. ``tilt_axis``: as which
+    a file is read; None where there can be no doubt.
     """
 
     key: str
@@ -45,6 +47,7 @@ class Source:
     read: Callable[[], Stack]
     bound: Callable[[], tuple[float, float] | None] = lambda: None
     cheap: bool = False
+    tilt_axis: TiltAxis | None = None
 
 
 def expected_in_address() -> dict[str, Expected]:
@@ -150,7 +153,7 @@ def _path() -> Source | None:
         return read_stack(path, angles_path=angles or None, **options)
 
     key = json.dumps((path, angles, options, stamp and (stamp.st_size, stamp.st_mtime_ns)))
-    return Source(key=key, name=where.name, read=read, bound=lambda: file_bound(where))
+    return Source(key=key, name=where.name, read=read, bound=lambda: file_bound(where), tilt_axis=options["tilt_axis"])
 
 
 def file_bound(path: Path) -> tuple[float, float] | None:
@@ -195,10 +198,11 @@ def _upload() -> Source | None:
                 raise InputError(str(error).replace(f"{folder}/", "")) from None
 
     digests = [hashlib.sha256(part.getbuffer()).hexdigest() for part in (file, angles) if part is not None]
-    return Source(key=json.dumps((digests, options)), name=file.name, read=read)
+    key = json.dumps((digests, options))
+    return Source(key=key, name=file.name, read=read, tilt_axis=options["tilt_axis"])
 
 
-def _inside() -> dict[str, str | None]:
+def _inside() -> dict[str, Any]:
     """Where the arrays are inside the file, what they are, and how the axis lies."""
     with st.expander("Inside the file", icon=":material/data_object:"):
         data = st.text_input(

@@ -155,6 +155,34 @@ def test_every_tab_shows_itself(stack: Path, tab: str) -> None:
     aligned(stack, tab=tab)
 
 
+# ---------------------------------------------------------------- the tilt axis
+
+
+@pytest.fixture
+def lying(workspace: Path) -> Path:
+    """A stack whose tilt axis lies along the rows."""
+    drawn = simulate(NOISY.changed(scan=SCAN.changed(n_views=24, n_rows=40, n_cols=48)))
+    path = workspace / "lying.h5"
+    write_stack(path, proj=drawn.proj.numpy().swapaxes(1, 2), angle_rad=drawn.angle_rad)
+    return path
+
+
+def test_a_stack_that_turned_about_the_other_axis_is_asked_about_and_turned(lying: Path) -> None:
+    at = aligned(lying)
+    assert "tilt axis of lying.h5 seems to lie along its rows" in at.warning[0].value and not at.dataframe
+    at.button(key="turn-axis").click().run()
+    assert not well(at).warning and table(at)["method"] == ["centre of mass", "profile correlation"]
+    assert "24 views of 40 × 48 px" in words(at)
+    assert at.selectbox(key="tilt-axis").value == "horizontal, along the rows"
+
+
+def test_a_visitor_who_knows_better_aligns_it_as_it_is(lying: Path) -> None:
+    at = aligned(lying)
+    at.button(key="believe-axis").click().run()
+    assert table(at)["method"] == ["centre of mass", "profile correlation"]
+    assert "24 views of 48 × 40 px" in words(well(at)) and "seems to lie" in at.warning[0].value
+
+
 # ---------------------------------------------------------------- by hand
 
 

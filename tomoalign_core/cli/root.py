@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from tomoalign_core.config import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 app = typer.Typer(
     add_completion=False,
@@ -37,3 +40,19 @@ def check_kind(kind: str) -> None:
     """Refuse a kind of pixels that there is not."""
     if kind not in ("auto", "attenuation", "counts"):
         raise InputError(f"--kind {kind}: choose auto, attenuation or counts")
+
+
+def check_tilt_axis(tilt_axis: str) -> None:
+    """Refuse an axis that there is not."""
+    if tilt_axis not in ("vertical", "horizontal"):
+        raise InputError(f"--tilt-axis {tilt_axis}: choose vertical or horizontal")
+
+
+def tell_axis(proj: np.ndarray, tilt_axis: str) -> None:
+    """Say so if a stack, read with this tilt axis, looks as if it had the other one."""
+    from tomoalign_core.align.tilt_axis import axis_evidence
+
+    evidence = axis_evidence(proj)
+    if evidence.turned:
+        other = "horizontal" if tilt_axis == "vertical" else "vertical"
+        typer.echo(f"note: the tilt axis seems to be the other one, try --tilt-axis {other}: {evidence.words()}")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tomoalign_core.geometry import Shifts
 
 
-from tomoalign_core.cli.root import app, check_kind, override
+from tomoalign_core.cli.root import app, check_kind, check_tilt_axis, override, tell_axis
 
 
 @app.command()
@@ -99,8 +99,7 @@ def align(
     from tomoalign_core.learn.train import choose_device
 
     check_kind(kind)
-    if tilt_axis not in ("vertical", "horizontal"):
-        raise InputError(f"--tilt-axis {tilt_axis}: choose vertical or horizontal")
+    check_tilt_axis(tilt_axis)
     for path in (shifts, out):
         if path is not None and not path.resolve().parent.is_dir():
             raise InputError(f"{path}: the folder {path.resolve().parent} does not exist; make it first")
@@ -114,6 +113,7 @@ def align(
     )
     for note in scan.notes:
         typer.echo(f"note: {note}")
+    tell_axis(scan.proj, tilt_axis)
     began = time.perf_counter()
     found = find_shifts(scan.proj, scan.angle_rad, method=method, model=model, device=str(choose_device(device)))
     seconds = time.perf_counter() - began
@@ -164,12 +164,12 @@ def _print_residual(scan: Stack, found: Shifts) -> None:
     from tomoalign_core.align.residual import held_out_residual
     from tomoalign_core.progress import count_bar
 
-    with count_bar("foretelling each view from the others", len(found)) as progress:
+    with count_bar("predicting each view from the others", len(found)) as progress:
         residual = held_out_residual(scan.proj, scan.angle_rad, found, progress=progress)
     odd = ", ".join(map(str, residual.suspects().tolist()))
     typer.echo(
-        f"held-out residual {residual.overall:.4f} (0: each view is foretold by the others, 1: none is); rotation axis "
-        f"at column {residual.axis_px:.2f}" + (f"; views that stand out: {odd}" if odd else "")
+        f"held-out residual {residual.overall:.4f} (share of each view that the others do not explain; 0 is perfect); "
+        f"rotation axis at column {residual.axis_px:.2f}" + (f"; views that stand out: {odd}" if odd else "")
     )
 
 

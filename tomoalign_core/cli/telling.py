@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     pass
 
 
-from tomoalign_core.cli.root import app, check_kind
+from tomoalign_core.cli.root import app, check_kind, check_tilt_axis, tell_axis
 
 
 @app.command()
@@ -51,6 +51,9 @@ def report(
     data_path: Annotated[str | None, typer.Option(help="Data set of the projections inside an HDF5 file")] = None,
     angles_path: Annotated[str | None, typer.Option(help="Data set of the angles inside an HDF5 file, degrees")] = None,
     kind: Annotated[str, typer.Option(help="auto, attenuation or counts")] = "auto",
+    tilt_axis: Annotated[
+        str, typer.Option(help="vertical, or horizontal: along the detector's rows; views are then transposed")
+    ] = "vertical",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
     """Write one HTML file about a run or about the alignment of a stack: it needs no network and fits into a mail."""
@@ -60,6 +63,7 @@ def report(
     from tomoalign_core.show.report import write_report
 
     check_kind(kind)
+    check_tilt_axis(tilt_axis)
     if not out.resolve().parent.is_dir():
         raise InputError(f"{out}: the folder {out.resolve().parent} does not exist; make it first")
     run = find_run(what)
@@ -70,6 +74,14 @@ def report(
     else:
         if not Path(what).exists():
             raise InputError(f"{what}: no such run and no such file; give a run's id or folder, or the path of a stack")
-        stack = read_stack(what, angles_path=angles, data_path=data_path, angles_data_path=angles_path, kind=kind)  # type: ignore[arg-type]
+        stack = read_stack(
+            what,
+            angles_path=angles,
+            data_path=data_path,
+            angles_data_path=angles_path,
+            kind=kind,  # type: ignore[arg-type]
+            tilt_axis=tilt_axis,  # type: ignore[arg-type]
+        )
+        tell_axis(stack.proj, tilt_axis)
         write_report(out, aligned_report(stack, methods=method, model=model, shifts_path=shifts, device=device))
     typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB; open it in a browser")

@@ -26,6 +26,7 @@ from tomoalign_core.learn.jobs import (
     starting,
     workspace,
 )
+from tomoalign_core.learn.shapes import check_shapes
 
 
 class Status(JobStatus):
@@ -148,8 +149,15 @@ def find_run(name: str | Path) -> Run | None:
 
 
 def create_run(config: RunConfig) -> Run:
-    """Make the folder of a new run, in state "queued"."""
+    """Make the folder of a new run, in state "queued".
+
+    Raises
+    ------
+    InputError
+        If its network cannot take the stacks, or the dashboard is read-only.
+    """
     refuse_when_read_only()
+    check_shapes(config)
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]
     run = Run(workspace() / "runs" / f"{stamp}-{config.name}-{config.key()[:8]}")
     (run.path / "samples").mkdir(parents=True)

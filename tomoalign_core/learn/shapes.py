@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from tomoalign_core.config import DatasetConfig
+from math import prod
+
+from tomoalign_core.config import DatasetConfig, InputError, RunConfig
 from tomoalign_core.learn.recipes import training_recipe
+
+CNN3D_SHRINKS = 32  # five poolings by 2
 
 
 def shapes(config: DatasetConfig) -> dict[str, str]:
@@ -32,3 +36,36 @@ def shapes(config: DatasetConfig) -> dict[str, str]:
         "training set": f"({training}, 2)",
         "validation set": f"({checks}, 2)",
     }
+
+
+def check_shapes(config: RunConfig) -> None:
+    """Refuse a training whose network cannot take the stacks; ``centroid`` takes any.
+
+    Raises
+    ------
+    InputError
+        If a stack is too small for ``cnn3d``, or a validation case has another size than the training stacks.
+    """
+    if config.model.name != "cnn3d":
+        return
+    scan = config.dataset.scan
+    shape = scan.largest_shape()
+    size_words = " × ".join(map(str, shape))
+    for name, size in zip(("n_views", "n_rows", "n_cols"), shape, strict=True):
+        if size < CNN3D_SHRINKS:
+            raise InputError(
+                f"dataset.scan.{name} = {size}: cnn3d halves each axis five times, which needs {CNN3D_SHRINKS} or "
+                "more; make the stacks larger, or choose centroid"
+            )
+    if config.train.batch * prod(size // CNN3D_SHRINKS for size in shape) < 2:
+        raise InputError(
+            f"dataset.scan: of one stack of {size_words} cnn3d leaves a single number a channel, and it norms each "
+            "channel over several; make one axis 64 or more, or train.batch 2 or more"
+        )
+    for case in config.dataset.validation:
+        checked = case.simulation.scan
+        if (checked.n_views, checked.n_rows, checked.n_cols) != shape:
+            raise InputError(
+                f"dataset.validation, {case.name}: stacks of {' × '.join(map(str, checked.largest_shape()))}, but "
+                f"cnn3d is built for those of dataset.scan, {size_words}; give it the same scan"
+            )

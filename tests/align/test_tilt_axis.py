@@ -1,0 +1,44 @@
+"""The tilt axis is told from the profile that stays the same, whichever way a stack lies."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tomoalign_core.align.tilt_axis import axis_evidence
+from tomoalign_core.config import MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
+from tomoalign_core.samples import SAMPLES
+from tomoalign_core.simulate import simulate
+
+STAGE = MisalignConfig(dx_sigma_px=4, dy_sigma_px=4, roll_sigma_deg=1)
+WIDE = SimulationConfig(
+    phantom=PhantomConfig(radius=1.3), misalign=STAGE, noise=NoiseConfig(gaussian=0.03, background=0.2, gain=0.2)
+)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [*(SAMPLES[name].config for name in ("Noisy", "Pillar", "Drifting foam", "Tilt series")), WIDE],
+    ids=["noisy", "pillar", "foam", "tilt series", "wider than the view"],
+)
+def test_a_stack_is_known_to_be_turned_only_where_it_is(config: SimulationConfig) -> None:
+    proj = simulate(config).proj.numpy()
+    upright, turned = axis_evidence(proj), axis_evidence(proj.swapaxes(1, 2))
+    assert not upright.turned and turned.turned
+    assert (turned.along_u, turned.along_v) == pytest.approx((upright.along_v, upright.along_u))
+
+
+def test_nothing_is_said_of_what_looks_the_same_from_all_sides_nor_of_noise() -> None:
+    v, u = np.mgrid[-16:16, -20:20]
+    ball = np.repeat(np.sqrt(np.clip(12.0**2 - u**2 - v**2, 0, None))[None], 20, axis=0)
+    rng = np.random.default_rng(0)
+    for proj in (ball + 0.1 * rng.standard_normal(ball.shape), rng.standard_normal(ball.shape)):
+        assert not axis_evidence(proj).turned and not axis_evidence(proj.swapaxes(1, 2)).turned
+
+
+def test_gain_and_offset_of_a_view_are_no_evidence() -> None:
+    proj = simulate(SimulationConfig(scan=ScanConfig(n_views=24, n_rows=32, n_cols=40))).proj.numpy()
+    rng = np.random.default_rng(1)
+    unsteady = proj * rng.uniform(0.5, 2, (24, 1, 1)) + rng.uniform(-1, 1, (24, 1, 1))
+    one, other = axis_evidence(proj), axis_evidence(unsteady)
+    assert (other.along_v, other.along_u) == pytest.approx((one.along_v, one.along_u), rel=1e-6)

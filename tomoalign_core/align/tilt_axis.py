@@ -1,0 +1,91 @@
+"""Whether the sample of a stack turned about an axis along the columns, as it should here, or along the rows.
+
+About an axis along the columns, every row of a view holds the same mass of the object whatever the angle, but for the
+shift up or down: the sums of the rows keep their profile (the first of the conditions of Helgason, 1965, and Ludwig,
+1966). The sums of the columns do not, for what lies off the axis wanders. About an axis along the rows it is just the
+other way. So the profile that changes less is the one along the axis. What a stage, a source and noise change is taken
+out first: each view's profile is moved onto the common one, and judged by its correlation with it, which no gain and no
+offset changes; and of all views the middle one counts, so that a few that are thrown far off do not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from tomoalign_core.geometry import Float
+
+CLEAR = 1.4  # times that one profile must change as much as the other before anything is said
+MOST_VIEWS, MOST_PIXELS = 60, 256  # views that are looked at, and the length that profiles are shortened to
+REACH = 0.25  # of the length of a profile: how far a view is looked for from its place
+ROUNDS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class AxisEvidence:
+    """How much the two profiles change over the angles, as a fraction of their contrast."""
+
+    along_v: float
+    along_u: float
+
+    @property
+    def turned(self) -> bool:
+        """Whether the axis clearly lies along the rows, so that the views should be transposed."""
+        return self.along_v > CLEAR * self.along_u
+
+    def words(self) -> str:
+        """What was seen, in a sentence."""
+        return (
+            f"from view to view the sums of the rows change by {100 * self.along_v:.1f} %, those of the columns by "
+            f"{100 * self.along_u:.1f} %; with the axis along the columns, those of the rows would stay as they are"
+        )
+
+
+def axis_evidence(proj: NDArray[np.floating]) -> AxisEvidence:
+    """Look which of the two profiles of a stack of attenuation (N, V, U) stays the same over the angles.
+
+    >>> along_v = np.zeros((9, 20, 24)); along_v[:, 8:12, 4:20] = np.random.default_rng(0).random((9, 1, 16))
+    >>> axis_evidence(along_v).turned, axis_evidence(along_v.swapaxes(1, 2)).turned
+    (False, True)
+    """
+    some = proj[:: ceil(len(proj) / MOST_VIEWS)]
+    return AxisEvidence(
+        along_v=_change(some.sum(axis=2, dtype=float)),
+        along_u=_change(some.sum(axis=1, dtype=float)),
+    )
+
+
+def _change(profiles: Float) -> float:
+    """What a typical profile (of N, L) does not share with the others, once it is moved onto them."""
+    short = ceil(profiles.shape[1] / MOST_PIXELS)
+    smooth = ndimage.gaussian_filter1d(profiles, short, axis=1, mode="nearest")[:, ::short]
+    lines = smooth - smooth.mean(axis=1, keepdims=True)
+    lines /= np.maximum(np.sqrt((lines**2).mean(axis=1, keepdims=True)), 1e-30)
+    common = np.median(lines, axis=0)
+    for _ in range(ROUNDS):
+        found = [_match(line, common) for line in lines]
+        moved = [ndimage.shift(line, -by, order=1, mode="nearest") for line, (by, _) in zip(lines, found, strict=True)]
+        common = np.median(moved, axis=0)
+    return sqrt(float(np.median([1 - likeness**2 for _, likeness in found])))
+
+
+def _match(line: Float, common: Float) -> tuple[float, float]:
+    """How far a profile lies from the common one, to a fraction of a pixel, and their correlation there, 0 to 1."""
+    reach, length = int(REACH * len(line)), len(line)
+    like = np.zeros(2 * reach + 1)
+    for i, by in enumerate(range(-reach, reach + 1)):
+        a, b = line[max(0, by) : length + min(0, by)], common[max(0, -by) : length - max(0, by)]
+        a, b = a - a.mean(), b - b.mean()
+        like[i] = a @ b / sqrt(max(float(a @ a) * float(b @ b), 1e-30))
+    best = int(like.argmax())
+    part, peak = 0.0, float(like[best])
+    if 0 < best < 2 * reach:  # the top of a parabola
+        before, after = float(like[best - 1]), float(like[best + 1])
+        bend = before - 2 * peak + after
+        part = 0.5 * (before - after) / bend if bend < 0 else 0.0
+        peak -= 0.25 * (before - after) * part
+    return best - reach + part, min(max(peak, 0.0), 1.0)
