@@ -11,9 +11,9 @@ import streamlit as st
 from pages.shared import reading
 from pages.shared.live_link import live_link, now_of
 from pages.shared.live_plot import load_plotly
-from pages.shared.looks import ACTIVE
+from pages.shared.looks import ACTIVE, NO_SIGN_OF_WORK, STACKED
 from pages.shared.router import through_router
-from pages.shared.run_charts import choose_view, course_charts, more_curves
+from pages.shared.run_charts import choose_view, course_charts, more_curves, nothing_measured, usual_view
 from pages.shared.run_epochs import begin_with_address, epoch_window
 from pages.shared.run_state import controls, downloads, header, log_tail, notes
 from pages.shared.runs_table import pick_run
@@ -23,13 +23,7 @@ from tomoalign_core.learn.runs import list_runs
 
 through_router("pages/monitor.py")
 
-# Streamlit's own sign of work would blink at every rerun, with a Stop that stops nothing but the page.
-# Charts stand below each other where two beside each other would be all legend.
-STYLE = """<style>
-[data-testid="stStatusWidget"] { display: none; }
-.stMainBlockContainer { padding-top: 3.8rem; }
-@media (max-width: 1100px) { .stMainBlockContainer [data-testid="stColumn"] { min-width: 100%; } }
-</style>"""
+STYLE = "<style>.stMainBlockContainer { padding-top: 3.8rem; }</style>"
 
 
 said = st.session_state.pop("said", None)
@@ -46,17 +40,26 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     run = pick_run(runs)
     seen = now_of(run)
     status = run.status()
-    controls(run, status.state)
+    controls(run, status)
 begin_with_address(run)
-st.html(STYLE)
+st.html(NO_SIGN_OF_WORK + STACKED + STYLE)
 load_plotly()
 header(run, status)
-view = choose_view(run)
+failed = status.state == "failed"
+if failed:
+    log_tail(run, opened=True)
 version = reading.metrics_of(str(run.path)).refresh()
-course_charts(run, view, version)
-more = more_curves(run, view, version)
-epoch_window(run, view)
-log_tail(run)
+more = False
+if version[1] or status.state in ACTIVE:
+    view = choose_view(run)
+    course_charts(run, view, version, status.state)
+    more = more_curves(run, view, version)
+    epoch_window(run, view, active=status.state in ACTIVE)
+else:
+    view = usual_view(run)
+    nothing_measured(status.state)
+if not failed:
+    log_tail(run)
 notes(run)
 downloads(run)
 st.caption(GAUGE)

@@ -276,7 +276,7 @@ def test_ctrl_c_leaves_a_build_that_goes_on(
         patch.setattr(progress, "count_bar", impatient)
         assert run("build", "--preset", "quick") == 0
     said = capsys.readouterr().out
-    assert "cancelled by SIGINT, 2 of 20 stacks are built" in said
+    assert "cancelled by Ctrl-C in its terminal (SIGINT), 2 of 20 stacks are built" in said
     key = said.rsplit(" ", 1)[1].strip()
     assert len(list((tmp_path / "workspace" / "datasets" / key).glob("train/*.h5"))) == 2
     assert f"build --resume {key}" in said

@@ -29,6 +29,12 @@ STATES: dict[State, Badge] = {
     "failed": Badge(":material/error:", "red", "It ended with an error; the log says which."),
     "interrupted": Badge(":material/power_off:", "orange", "Its process is gone; Resume goes on from what it saved."),
 }
+# Streamlit's own sign of work would blink at every rerun, with a Stop that stops nothing but the page
+NO_SIGN_OF_WORK = "<style>[data-testid='stStatusWidget'] { display: none; }</style>"
+# on a narrow screen columns stand below each other, where beside each other they would cut what they hold
+STACKED = """<style>@media (max-width: 1100px) {
+.stMainBlockContainer [data-testid="stColumn"] { min-width: 100%; }
+}</style>"""
 ACTIVE: tuple[State, ...] = ("queued", "running")
 
 

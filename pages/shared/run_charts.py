@@ -5,6 +5,7 @@ All that is drawn is made once for all who look at the same, and kept as the byt
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from pages.shared import reading
 from pages.shared.live_plot import live_plot
 from pages.shared.looks import is_dark
 from tomoalign_core.config import RunConfig
+from tomoalign_core.learn.jobs import State
 from tomoalign_core.learn.runs import Run
 from tomoalign_core.metrics import loss_levels
 from tomoalign_core.show import curves
@@ -63,10 +65,24 @@ def choose_view(run: Run) -> View:
     return View(x or "step", smoothing, log_y, case or cases[0], is_dark())
 
 
-def course_charts(run: Run, view: View, version: reading.Version) -> None:
-    """Loss and error over the course of the training."""
+def usual_view(run: Run) -> View:
+    """What is seen where nothing is there to choose from."""
+    return View("step", 0.9, True, reading.config_of(str(run.path)).dataset.validation[0].name, is_dark())
+
+
+def nothing_measured(state: State) -> None:
+    """Say that a run which has ended made no step."""
+    words = {"failed": "It failed before its first step", "stopped": "It was stopped before its first step"}
+    st.info(f"{words.get(state, 'It ended before its first step')}: there are no curves.", icon=":material/show_chart:")
+
+
+def course_charts(run: Run, view: View, version: reading.Version, state: State) -> None:
+    """Loss and error over the course of the training, and how near it is to its bound."""
     if not version[1]:
-        st.info("The first steps are on their way; curves appear here.", icon=":material/hourglass_top:")
+        words = {"queued": "Curves appear here when its turn has come."}
+        st.info(
+            words.get(state, "The first steps are on their way; curves appear here."), icon=":material/hourglass_top:"
+        )
         return
     drawn = course_figures(str(run.path), version, view)
     left, right = st.columns(2)
@@ -76,6 +92,8 @@ def course_charts(run: Run, view: View, version: reading.Version) -> None:
     with right:
         words = "Gauge-removed error in dx and dy over the training"
         live_plot(drawn["error"], key=f"error-{run.id}", height=HEIGHT, alt=words, file=f"{run.id}-error", live="error")
+    if words := verdict(_last_of(run, view.case)):
+        st.caption(f"After the last epoch, on “{view.case}”: {words}.")
 
 
 def more_curves(run: Run, view: View, version: reading.Version) -> bool:
@@ -122,7 +140,12 @@ def more_figures(path: str, version: reading.Version, view: View) -> dict[str, s
     """Learning rate and roll as JSON; ``version`` is for the cache."""
     tail, look, along = reading.metrics_of(path), _look(view, 220), X_AXES[view.x][0]
     train, shown = tail.course(along), tail.cases(along).get(view.case, curves.Course())
-    drawn = {"rate": curves.rate_sketch(train, look), "roll": curves.roll_sketch(train, shown, look)}
+    last = _last(shown)
+    roll = curves.roll_sketch(
+        train, shown, look,
+        bound_deg=last.get("bound_roll_deg", 0.0), label_sigma_deg=last.get("label_sigma_roll_deg", 0.0),
+    )  # fmt: skip
+    drawn = {"rate": curves.rate_sketch(train, look), "roll": roll}
     return {name: curves.to_json(sketch) for name, sketch in drawn.items()}
 
 
@@ -138,8 +161,29 @@ def _look(view: View, height: int) -> curves.Look:
 
 def bound_of(run: Run, case: str) -> tuple[float, float]:
     """The Cramér-Rao bound of a validation case in dx and dy, px; 0 where there is none, or none known yet."""
-    last = _last(reading.metrics_of(str(run.path)).cases("epoch").get(case, curves.Course()))
+    last = _last_of(run, case)
     return last.get("bound_dx_px", 0.0), last.get("bound_dy_px", 0.0)
+
+
+def verdict(last: Mapping[str, float]) -> str:
+    """The errors of a validation case, each against its bound or else against knowing nothing, in words."""
+    said = []
+    for part, unit in (("dx", "px"), ("dy", "px"), ("roll", "deg")):
+        error, bound = last.get(f"rmse_{part}_{unit}"), last.get(f"bound_{part}_{unit}", 0.0)
+        if not error or not np.isfinite(error):  # cnn3d gives no roll, and its error is noted as 0
+            continue
+        nothing = last.get("label_sigma_roll_deg", 0.0) if part == "roll" else last["label_variance_px2"] ** 0.5
+        mark = "°" if unit == "deg" else " px"
+        said.append(f"{part} {error:.3f}{mark}")
+        if bound > 0:
+            said[-1] += f", {error / bound:.1f} times its bound"
+        if nothing > 0 and error > 0.9 * nothing:
+            said[-1] += f", no better than knowing nothing ({nothing:.2f}{mark})"
+    return "; ".join(said)
+
+
+def _last_of(run: Run, case: str) -> dict[str, float]:
+    return _last(reading.metrics_of(str(run.path)).cases("epoch").get(case, curves.Course()))
 
 
 def _last(course: curves.Course) -> dict[str, float]:

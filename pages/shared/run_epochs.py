@@ -16,13 +16,19 @@ from tomoalign_core.show import figures
 
 PICTURES = {"sinogram": (240, figures.SINOGRAM), "slice": (300, figures.SLICE)}
 PROMISED = {1: 76, 2: 94}  # per cent of errors within so many σ, in the Laplace distribution that the network states
+HELP_CALIBRATION = (
+    "With each shift the network states how sure it is, as the width of a Laplace distribution: 76 % of such errors "
+    "lie within one standard deviation σ, and 94 % within two. Where more do, it errs less than it says; where fewer "
+    "do, more."
+)
 
 
-def epoch_window(run: Run, view: View) -> None:
+def epoch_window(run: Run, view: View, *, active: bool) -> None:
     """One validation stack at the end of an epoch; the latest until one is chosen."""
     epochs = reading.sample_epochs(run)
     if not epochs:
-        st.info("After the first epoch: found and true shifts, and a slice before and after.", icon=":material/image:")
+        when = "After the first epoch" if active else "It ended before its first epoch did. There would be"
+        st.info(f"{when}: found and true shifts, and a slice before and after.", icon=":material/image:")
         return
     epoch = pick_epoch(epochs)
     drawn = sample_figures(str(run.path), epoch, view.case, bound_of(run, view.case), view.dark)
@@ -37,7 +43,7 @@ def epoch_window(run: Run, view: View) -> None:
         words = "Histogram of the errors of all views"
         live_plot(drawn["histogram"], key=f"histogram-{run.id}", height=250, alt=words, file=f"{file}-errors")
     if drawn["calibration"]:
-        st.caption(drawn["calibration"])
+        st.caption(drawn["calibration"], help=HELP_CALIBRATION)
     for what, (height, _) in PICTURES.items():
         words = f"{what} before and after correction, and by the truth"
         live_plot(drawn[what], key=f"{what}-{run.id}", height=height, alt=words, file=f"{file}-{what}")
@@ -129,8 +135,9 @@ def sample_figures(path: str, epoch: int, case: str, bound_px: tuple[float, floa
         "histogram": figures.error_histogram(found, truth, bound_px=bound, dark=dark, height=250),
     }
     for what, (height, axes) in PICTURES.items():
-        names = {"before": "as measured", "after": "corrected by the network", "true": "corrected by the truth"}
-        images = {f"{what.capitalize()}, {words}": arrays[f"{what}_{name}"] for name, words in names.items()}
+        names = {"before": f"{what.capitalize()}, as measured", "after": "Corrected by the network",
+                 "true": "Corrected by the truth"}  # fmt: skip
+        images = {words: arrays[f"{what}_{name}"] for name, words in names.items()}
         drawn[what] = figures.pictures(images, axes, dark=dark, height=height)
     said = {name: figure.to_json() for name, figure in drawn.items()}
     return said | {"calibration": calibration(found, truth) if "sigma" in arrays else ""}
@@ -144,5 +151,5 @@ def calibration(found: Shifts, truth: Shifts) -> str:
     said = []
     for factor, promised in PROMISED.items():
         shares = (f"{part} {100 * share_within(errors[part], sigmas[part], factor):.0f} %" for part in errors)
-        said.append(f"within ±{'' if factor == 1 else factor}σ {', '.join(shares)} (promised {promised} %)")
-    return f"Errors {'; '.join(said)}."
+        said.append(f"within ±{'' if factor == 1 else factor}σ {', '.join(shares)} (it promises {promised} %)")
+    return f"Whether it knows how sure it may be: errors {'; '.join(said)}."

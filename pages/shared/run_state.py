@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import streamlit as st
 
@@ -26,16 +28,15 @@ def has_weights(run: Run) -> bool:
     return (run.path / "best.safetensors").exists()
 
 
-def controls(run: Run, state: State) -> None:
+def controls(run: Run, status: Status) -> None:
     """The state; stop, resume and where to go from here."""
+    state = status.state
+    again = state == "failed" and failure_of(status).again  # then other settings are the way on
     with st.container(horizontal=True, vertical_alignment="center", width="content"):
         state_badge(state)
         if not read_only():
-            _stop_or_resume(run, state)
-            st.page_link(
-                "pages/train.py", label="Duplicate with changes", icon=":material/content_copy:",
-                query_params={"from": run.id}, help="Train begins with the settings of this run.",
-            )  # fmt: skip
+            _duplicate(run, first=again)
+            _stop_or_resume(run, state, first=not again)
         if has_weights(run):
             st.page_link(
                 "pages/align.py", label="Align with it", icon=":material/align_horizontal_center:",
@@ -43,7 +44,17 @@ def controls(run: Run, state: State) -> None:
             )  # fmt: skip
 
 
-def _stop_or_resume(run: Run, state: State) -> None:
+def _duplicate(run: Run, *, first: bool) -> None:
+    """The way to Train with these settings; a button where it is the first thing to do."""
+    words, icon, query = "Duplicate with changes", ":material/content_copy:", {"from": run.id}
+    about = "Train begins with the settings of this run."
+    if not first:
+        st.page_link("pages/train.py", label=words, icon=icon, query_params=query, help=about)
+    elif st.button(words, type="primary", icon=icon, key="duplicate", help=about):
+        st.switch_page("pages/train.py", query_params=query)
+
+
+def _stop_or_resume(run: Run, state: State, *, first: bool) -> None:
     asked = (run.path / "stop").exists()
     if state in ACTIVE and st.button(
         "Stopping …" if asked else "Stop",
@@ -55,8 +66,9 @@ def _stop_or_resume(run: Run, state: State) -> None:
         run.request_stop()
         st.rerun()
     if state in ("stopped", "interrupted", "failed") and st.button(
-        "Resume", type="primary", icon=":material/play_arrow:", key="resume", help="From its last checkpoint."
-    ):
+        "Resume", type="primary" if first else "secondary", icon=":material/play_arrow:", key="resume",
+        help="From its last checkpoint." if first else "From its last checkpoint; it would most likely fail again.",
+    ):  # fmt: skip
         resume(run)
         st.rerun()
 
@@ -64,7 +76,7 @@ def _stop_or_resume(run: Run, state: State) -> None:
 def header(run: Run, status: Status) -> None:
     """Why it failed, if it did, and the numbers that ``live_link`` keeps up to date."""
     if status.state == "failed":
-        st.error(failure_words(status), icon=":material/error:")
+        st.error(failure_of(status).words, icon=":material/error:")
     live_numbers(numbers(run, status, Pace(1.0, 1)))
 
 
@@ -112,7 +124,7 @@ def state_words(run: Run, status: Status) -> str:
                 "Resume goes on from the last checkpoint."
             )
         case "failed":
-            return where
+            return where if status.device else reading.config_of(str(run.path)).model.name
         case _:
             return f"{where}, {status.message}" if status.message else where
 
@@ -123,21 +135,37 @@ def queue_place(path: str) -> int | None:
     return queue_position(Run(Path(path)))
 
 
-def failure_words(status: Status) -> str:
-    """Why a training failed and what to do about it."""
-    said = status.message or "it ended without a word; see the log"
+class Failure(NamedTuple):
+    """Why a training failed and what to do about it; ``again``: as it is set, it would only fail again."""
+
+    words: str
+    again: bool
+
+
+def failure_of(status: Status) -> Failure:
+    """What the message of a failed training means."""
+    said = status.message
+    if not said:
+        return Failure("It failed without a word. The log below is all there is; Resume tries once more.", False)
     if said.startswith("the loss is"):
-        return f"It diverged: {said}. Resume would repeat it; duplicate it with changes instead."
+        return Failure(f"It diverged: {said}. Resume would repeat it; duplicate it with changes instead.", True)
     if said.startswith("out of memory"):
-        return f"It ran {said}. Duplicate it with changes, or resume it when the device is free."
-    return f"{said[0].upper()}{said[1:]}"
+        return Failure(f"It ran {said}. Duplicate it with changes, or resume it when the device is free.", True)
+    if re.match(r"[A-Za-z_.]+(Error|Exception|Interrupt|Exit)\b", said):
+        return Failure(
+            f"It ended with an error that it has no words for: {said}. The log below tells where. "
+            "Mend what it names and resume, or duplicate it with changes.",
+            False,
+        )
+    return Failure(f"It could not begin: {said}. Duplicate it with changes and choose otherwise.", True)
 
 
-def log_tail(run: Run) -> None:
+def log_tail(run: Run, *, opened: bool = False) -> None:
     """The last words of the process; read only while they are looked at."""
-    with st.expander("Log", icon=":material/terminal:", key="log-tail", on_change="rerun") as shown:
+    key = f"log-tail-{run.id}"
+    with st.expander("Log", icon=":material/terminal:", key=key, on_change="rerun", expanded=opened) as shown:
         if shown.open:
-            st.code(run.log_tail() or "Nothing said yet.", language=None)
+            st.code(run.log_tail() or "Nothing said yet.", language=None, wrap_lines=True)
 
 
 def notes(run: Run) -> None:

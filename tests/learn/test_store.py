@@ -163,7 +163,7 @@ def test_a_cancelled_build_keeps_what_it_has_and_can_be_resumed():
 def test_ctrl_c_cancels_and_leaves_the_signals_as_they_were():
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     status = build(begun(), progress=lambda done, _total: os.kill(os.getpid(), signal.SIGINT) if done == 1 else None)
-    assert (status.state, status.done, status.message) == ("stopped", 1, "cancelled by SIGINT")
+    assert (status.state, status.done, status.message) == ("stopped", 1, "cancelled by Ctrl-C in its terminal (SIGINT)")
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
 
 

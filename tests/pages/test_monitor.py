@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from pages.shared import run_state, watchers
 from pages.shared.front_door import live_route
 from pages.shared.words import pixels
 from tomoalign_core.config import InputError
+from tomoalign_core.learn.jobs import signal_words
 from tomoalign_core.learn.runs import Run
 
 
@@ -162,7 +164,7 @@ def test_a_loss_in_px2_is_shown_with_its_levels_and_others_with_none(
     config = run.config.changed(train=run.config.train.changed(loss=loss))
     (run.path / "config.json").write_text(config.to_json())
     traces = figure(show("monitor", run=run.id), "Loss")["data"]
-    levels = {t["name"]: decoded(t["y"])[0] for t in traces if t["line"].get("dash") == "dot"}
+    levels = {t["name"].rsplit(" ", 2)[0]: decoded(t["y"])[0] for t in traces if t["line"].get("dash")}
     assert len(levels) == lines
     case = run.metrics("epoch")[-1]["cases"]["blobs, few"]
     if loss == "mse":  # summed over two passes
@@ -185,7 +187,10 @@ def test_monitor_shows_the_best_and_the_last_error(trained: Path, workspace: Pat
     [
         ("failed", "the loss is nan at step 7; lower the learning rate", "It diverged: the loss is nan at step 7"),
         ("failed", "out of memory on cuda; choose a smaller batch", "It ran out of memory on cuda"),
-        ("stopped", "stopped by SIGTERM", "stopped by SIGTERM"),
+        ("failed", "device cuda: this machine has 0 CUDA devices", "It could not begin: device cuda"),
+        ("failed", "OSError: [Errno 28] No space left", "an error that it has no words for: OSError"),
+        ("failed", "", "without a word"),
+        ("stopped", f"stopped by {signal_words(signal.SIGTERM)}", "as at a shutdown (SIGTERM)"),
         ("interrupted", "", "its process is gone"),
     ],
 )
@@ -196,6 +201,45 @@ def test_monitor_says_in_words_what_became_of_a_run(
     written = "running" if state == "interrupted" else state
     run.write_status(run.status().model_copy(update={"state": written, "message": message}))
     assert said in words(well(show("monitor", run=run.id)))
+
+
+@pytest.mark.parametrize(
+    ("message", "first"),
+    [
+        ("the loss is nan at step 7; lower the learning rate", "Duplicate with changes"),
+        ("device cuda: this machine has 0 CUDA devices; use cpu or auto", "Duplicate with changes"),
+        ("OSError: [Errno 28] No space left on device", "Resume"),
+    ],
+)
+def test_a_failed_run_shows_its_log_and_puts_first_what_helps(
+    message: str, first: str, trained: Path, workspace: Path
+) -> None:
+    run = in_state(trained, workspace, "failed")
+    run.write_status(run.status().model_copy(update={"message": message}))
+    (run.path / "log.txt").write_text("what the process said last")
+    at = well(show("monitor", run=run.id))
+    assert "what the process said last" in [block.value for block in at.code]
+    assert [button.label for button in at.button if button.proto.type == "primary"] == [first]
+
+
+def test_a_run_that_failed_before_its_first_step_promises_no_curves(trained: Path, workspace: Path) -> None:
+    run = in_state(trained, workspace, "failed")
+    for path in (run.path / "metrics.jsonl", *(run.path / "samples").iterdir()):
+        path.unlink()
+    at = well(show("monitor", run=run.id))
+    assert "failed before its first step" in words(at)
+    assert "on their way" not in words(at) and "After the first epoch" not in words(at)
+    assert not live_figures(at) and not at.toggle
+
+
+def test_each_error_of_the_last_epoch_is_told_against_its_bound(trained: Path, workspace: Path) -> None:
+    run = in_state(trained, workspace, "finished")
+    case = run.metrics("epoch")[-1]["cases"]["blobs, few"]
+    said = words(show("monitor", run=run.id))
+    for part, unit in (("dx", "px"), ("dy", "px"), ("roll", "deg")):
+        assert f"{case[f'rmse_{part}_{unit}'] / case[f'bound_{part}_{unit}']:.1f} times its bound" in said
+    levels = figure(show("monitor", run=run.id, more="true"), "Error of the roll")["data"]
+    assert f"bound {case['bound_roll_deg']:.3g}°" in [trace["name"] for trace in levels]
 
 
 def test_monitor_tells_a_waiting_run_its_place_in_the_queue(trained: Path, workspace: Path) -> None:

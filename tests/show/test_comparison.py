@@ -83,7 +83,7 @@ def test_curves_are_overlaid_in_the_colour_of_their_run_with_the_bound_and_the_b
     lines = {trace.name: trace for trace in figure.data}
     assert lines["b"].y.tolist() == [4, 2, 3]
     assert lines["b"].line.color == KEYS[1].colour and lines["b"].marker.symbol == KEYS[1].symbol
-    assert lines["bound"].y == (0.5, 0.5)
+    assert lines["Cramér–Rao bound 0.5 px"].y == (0.5, 0.5)
     assert (lines["best epoch of a"].x, lines["best epoch of a"].y) == ((1.0,), (1.0,))
     assert figure.layout.yaxis.type == "log" and "step" in figure.layout.xaxis.title.text
 

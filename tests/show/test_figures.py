@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tomoalign_core.geometry import Shifts, angles
-from tomoalign_core.show import curves, figures, style
+from tomoalign_core.show import comparison, curves, figures, style, teaching
 
 ANGLE = angles(12)
 
@@ -177,3 +177,19 @@ def test_a_few_views_far_off_do_not_press_the_others_into_one_bar() -> None:
     assert bars.x[-1] < 5
     assert bars.y[-1] == 1  # the outermost holds it
     assert "and beyond" in figure.layout.xaxis.title.text
+
+
+def test_every_log_axis_writes_whole_values() -> None:
+    """A bare 5 for 0.05 is what Plotly writes on its own."""
+    look = curves.Look(log_y=True)
+    course = curves.Course(x=np.arange(3.0), values={"loss": np.array([1.0, 0.5, 0.05]), "learning_rate": np.ones(3)})
+    key = comparison.key_of("a", 0)
+    axes = [
+        curves.loss_curve(course, {}, look).layout.yaxis,
+        go.Figure(curves.rate_sketch(course, look)).layout.yaxis,
+        comparison.overlay({"a": course}, {"a": key}, "loss", look, y_title="loss").layout.yaxis,
+        teaching.stuck_loss({"a": np.ones(3)}, []).layout.yaxis,
+        figures.reaches({"dx": figures.Reach(bound=0.05, nothing=4.0)}).layout.xaxis,
+    ]
+    for axis in axes:
+        assert (axis.type, axis.tickformat, axis.dtick) == ("log", ".6~g", None)

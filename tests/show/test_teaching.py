@@ -37,7 +37,7 @@ def test_losses_are_drawn_as_they_are_with_each_level_named_by_its_value() -> No
     assert line(figure, "ours")[:, 1] == pytest.approx(loss / 1e5, rel=0.02)
     level = figure.data[-1]
     assert list(level.y) == [108.5, 108.5]
-    assert level.text[1] == "knowing nothing: 108 px²"
+    assert level.name == "knowing nothing: 108 px²"
     assert figure.layout.yaxis.type == "log"
 
 

@@ -17,7 +17,7 @@ from tomoalign_core.config import InputError
 from tomoalign_core.files.atomic import atomic_path
 from tomoalign_core.files.simulated import SimulatedStack, read_truth, write_simulated
 from tomoalign_core.learn.dataset import make
-from tomoalign_core.learn.jobs import refuse_when_read_only
+from tomoalign_core.learn.jobs import refuse_when_read_only, signal_words
 from tomoalign_core.learn.recipes import StackRecipe, stacks_of
 from tomoalign_core.learn.store import BuildStatus, BuiltSet, Labels, check_room
 
@@ -142,7 +142,7 @@ class Builder:
         return bool(self.stopped_by)
 
     def _on_signal(self, number: int, _frame: object) -> None:
-        self.stopped_by = signal.Signals(number).name
+        self.stopped_by = signal_words(number)
 
 
 def _in_words(error: BaseException) -> str:

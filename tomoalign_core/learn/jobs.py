@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -160,6 +161,12 @@ class Job(Generic[S]):
                 cwd=Path(__file__).parents[2],
                 env={**os.environ, "TOMOALIGN_WORKSPACE": str(workspace())},
             )
+
+
+def signal_words(number: int) -> str:
+    """By what a process was ended, for people who know no signals."""
+    words = {signal.SIGINT: "Ctrl-C in its terminal", signal.SIGTERM: "an order to its process, as at a shutdown"}
+    return f"{words[signal.Signals(number)]} ({signal.Signals(number).name})"
 
 
 def queued_now(*, pid: int | None) -> dict[str, object]:

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,13 @@ import torch
 from tomoalign_core.config import InputError
 from tomoalign_core.files.atomic import atomic_path
 from tomoalign_core.learn.dataset import collate
-from tomoalign_core.learn.jobs import workspace
+from tomoalign_core.learn.jobs import signal_words, workspace
 from tomoalign_core.learn.models import Estimate
 from tomoalign_core.learn.models.matching import undo
 from tomoalign_core.learn.runs import Run, Status
 from tomoalign_core.learn.train import Diverged, Training, choose_device, fixed_shape
 from tomoalign_core.learn.weights import save_weights
+from tomoalign_core.metrics import rms, scan_roll_bound
 from tomoalign_core.simulate import LabelledScan
 from tomoalign_core.simulate.project import fbp
 
@@ -76,6 +77,7 @@ class Recorder:
         self._elapsed_before = self._status.elapsed_s
         self._rate: float | None = None
         self._last_step = self._began
+        self._roll: dict[str, dict[str, float]] = {}
         self._profiler: torch.profiler.profile | None = None
 
     def train(self) -> Status:
@@ -132,7 +134,12 @@ class Recorder:
     def on_epoch(self, training: Training, record: dict[str, Any], found: dict[str, list[Estimate]]) -> None:
         """Note an epoch: metrics, samples, weights if they are the best so far, and a checkpoint."""
         elapsed = self._elapsed_before + time.monotonic() - self._began
-        cases = {name: _rounded(values) for name, values in record["cases"].items()}
+        if not self._roll:
+            self._roll = {name: roll_limits(scans) for name, scans in training.validation.items()}
+        cases = {
+            name: _rounded(values | (self._roll[name] if values.get("rmse_roll_deg") else {}))
+            for name, values in record["cases"].items()
+        }
         line = {"kind": "epoch", "epoch": training.epoch, "step": training.step, "time_s": elapsed}
         scores = {"rmse_px": record["rmse_px"], "best_rmse_px": training.best}
         self.run.append_metrics(line | {"train": _rounded(record["train"]), "cases": cases} | scores)
@@ -166,7 +173,7 @@ class Recorder:
         return self.config.train.steps_per_epoch
 
     def _on_signal(self, number: int, _frame: object) -> None:
-        self.stopped_by = signal.Signals(number).name
+        self.stopped_by = signal_words(number)
 
     def _tick(self, training: Training) -> None:
         batch = self.config.train.batch
@@ -245,6 +252,15 @@ def sample_arrays(scan: LabelledScan, estimate: Estimate) -> dict[str, np.ndarra
         arrays[f"sinogram_{name}"] = row.numpy()
         arrays[f"slice_{name}"] = fbp(row[:, None], angle)[0].numpy()
     return {name: np.asarray(value, np.float32) for name, value in arrays.items()}
+
+
+def roll_limits(scans: Sequence[LabelledScan]) -> dict[str, float]:
+    """What an error of the roll on a validation case is to be read against, degrees, root mean square over its stacks.
+
+    ``bound_roll_deg`` is the Cramér-Rao bound, 0 without noise; ``label_sigma_roll_deg`` the error of knowing nothing.
+    """
+    bounds = [scan_roll_bound(s.clean.cpu().numpy(), gaussian=s.gaussian, counts=s.counts) for s in scans]
+    return {"bound_roll_deg": rms(bounds), "label_sigma_roll_deg": rms([np.std(s.shifts.roll_deg) for s in scans])}
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -12,7 +12,8 @@ import plotly.graph_objects as go
 
 from tomoalign_core.geometry import Shifts
 from tomoalign_core.show.curves import Course, Look, smooth, thin
-from tomoalign_core.show.style import COLOUR, FAINT, RUNS, SYMBOLS, blank, dress, ink
+from tomoalign_core.show.numbers import plain
+from tomoalign_core.show.style import COLOUR, FAINT, RUNS, SYMBOLS, blank, dress, ink, log_axis
 
 DASHES = ("solid", "dash", "dot", "dashdot")
 SVG_DASHES = {"solid": "", "dash": "9 4", "dot": "2 3", "dashdot": "9 3 2 3"}
@@ -102,15 +103,8 @@ def overlay(
     figure.update_xaxes(title_text=look.x_title)
     figure.update_yaxes(title_text=f"{y_title} (below zero: not log)" if below else y_title)
     if look.log_y and not below:
-        figure.update_yaxes(type="log", dtick="D1" if _span(figure) < 10 else "D2", exponentformat="none")
+        figure.update_yaxes(log_axis())
     return figure
-
-
-def _span(figure: go.Figure) -> float:
-    """The greatest over the least value that is drawn."""
-    values = np.concatenate([np.asarray(trace.y, float) for trace in figure.data] or [np.ones(1)])
-    values = values[np.isfinite(values)]
-    return float(values.max() / values.min())
 
 
 def _add_course(figure: go.Figure, x: np.ndarray, y: np.ndarray, key: Key, look: Look) -> None:
@@ -150,13 +144,9 @@ def _level(figure: go.Figure, ends: Sequence[float], level: float, dark: bool) -
     figure.add_scatter(
         x=list(ends),
         y=[level, level],
-        mode="lines+text",
-        text=["", f"Cramér–Rao bound {level:.3g} px"],
-        textposition="top left",
-        textfont={"size": 11, "color": ink(dark)},
-        line={"color": ink(dark), "width": 1.2, "dash": "dot"},
-        name="bound",
-        showlegend=False,
+        mode="lines",
+        line={"color": ink(dark), "width": 1.4, "dash": "dot"},
+        name=f"Cramér–Rao bound {plain(level)} px",
         hoverinfo="skip",
     )
 
@@ -234,7 +224,7 @@ def _dimension(name: str, values: list[Any]) -> dict[str, Any]:
         "label": name,
         "values": [place(v) for v in values],
         "tickvals": [place(v) for v in shown],
-        "ticktext": [f"{v:.3g}" for v in shown],
+        "ticktext": [plain(v) for v in shown],
         "range": [ends[0] - margin, ends[1] + margin],
     }
 

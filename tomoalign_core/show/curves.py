@@ -18,11 +18,12 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import lfilter
 
-from tomoalign_core.show.style import CASES, COLOUR, FAINT, ROLL, SYMBOLS, ink, plain_template
+from tomoalign_core.show.numbers import plain
+from tomoalign_core.show.style import CASES, COLOUR, FAINT, ROLL, SYMBOLS, ink, log_axis, plain_template
 
 Float = NDArray[np.float64]
 Sketch = dict[str, Any]
-PLACES = ("top left", "bottom right", "top right", "bottom left")  # of the words on levels, which lie close together
+DASHES = ("dot", "dash", "dashdot")  # of levels
 MOST_MARKERS = 40
 MOST_POINTS = 600  # of a line: what a screen shows of it
 
@@ -148,7 +149,8 @@ def loss_sketch(
         place = number % len(CASES)
         _add_points(sketch, course.x, course.column("loss"), name, CASES[place], SYMBOLS[place])
     for number, (words, level) in enumerate((levels or {}).items()):
-        _add_level(sketch, _ends(train, *cases.values()), level, words, ink(look.dark), "px²", PLACES[number % 4])
+        ends, dash = _ends(train, *cases.values()), DASHES[number % len(DASHES)]
+        _add_level(sketch, ends, level, words, ink(look.dark), "px²", dash)
     # a likelihood may go below zero, where a log axis would show nothing
     below = look.log_y and any((c.column("loss") <= 0).any() for c in (train, *cases.values()))
     return _axes(sketch, look, f"{y_title} (below 0: linear)" if below else y_title, log_y=look.log_y and not below)
@@ -171,21 +173,33 @@ def error_sketch(
             values = smooth(train.column(name), look.smoothing)
             _add_faint(sketch, train.x, values, f"{part}, training", COLOUR[part], 0.55)
         _add_points(sketch, case.x, case.column(name), f"{part}, validation", COLOUR[part], symbol)
-    for part, place in (("dx", "top right"), ("dy", "bottom left")):
+    for part in ("dx", "dy"):
         if bound_px.get(part, 0) > 0:
-            _add_level(sketch, _ends(train, case), bound_px[part], f"bound {part}", COLOUR[part], "px", place)
+            _add_level(sketch, _ends(train, case), bound_px[part], f"bound {part}", COLOUR[part], "px")
     if label_sigma_px is not None and label_sigma_px > 0:
-        _add_level(sketch, _ends(train, case), label_sigma_px, "knowing nothing", FAINT, "px", "top left")
+        _add_level(sketch, _ends(train, case), label_sigma_px, "knowing nothing", FAINT, "px", "dash")
     return _axes(sketch, look, "RMSE, gauge removed, px", log_y=look.log_y)
 
 
-def roll_sketch(train: Course, case: Course, look: Look) -> Sketch:
-    """RMSE of the roll, its mean over the views taken out: training faint, one validation case bold."""
+def roll_sketch(
+    train: Course, case: Course, look: Look, *, bound_deg: float = 0.0, label_sigma_deg: float = 0.0
+) -> Sketch:
+    """RMSE of the roll, its mean over the views taken out: training faint, one validation case bold.
+
+    Parameters
+    ----------
+    bound_deg : the Cramér-Rao bound; zero (no noise, or none known yet) draws no line.
+    label_sigma_deg : what an aligner that knows nothing scores; zero draws no line.
+    """
     sketch = _blank(look)
     if len(train.x):
         values = smooth(train.column("rmse_roll_deg"), look.smoothing)
         _add_faint(sketch, train.x, values, "roll, training", ROLL, 0.55)
     _add_points(sketch, case.x, case.column("rmse_roll_deg"), "roll, validation", ROLL, "circle")
+    if bound_deg > 0:
+        _add_level(sketch, _ends(train, case), bound_deg, "bound", ROLL, "°")
+    if label_sigma_deg > 0:
+        _add_level(sketch, _ends(train, case), label_sigma_deg, "knowing nothing", FAINT, "°", "dash")
     return _axes(sketch, look, "RMSE of roll, degrees", log_y=look.log_y)
 
 
@@ -230,23 +244,21 @@ def _add_points(sketch: Sketch, x: Float, y: Float, name: str, colour: str, symb
 
 
 def _add_level(
-    sketch: Sketch, ends: list[float], level: float, words: str, colour: str, unit: str, position: str
+    sketch: Sketch, ends: list[float], level: float, words: str, colour: str, unit: str, dash: str = "dot"
 ) -> None:
-    """A dotted line with its words on it; a trace and not a shape, so that it is right on a log axis, too."""
-    text = f"{words} {level:.3g} {unit}"
+    """A broken line; a trace and not a shape, so that it is right on a log axis, too.
+
+    Its words stand in the legend: on the line they would stand on the curves that come near it.
+    """
     sketch["data"].append(
         {
             "type": "scatter",
             "x": ends,
             "y": [level, level],
-            "mode": "lines+text",
-            "text": ["", text] if position.endswith("left") else [text, ""],
-            "textposition": position,
-            "textfont": {"size": 11, "color": colour},
-            "line": {"color": colour, "width": 1.2, "dash": "dot"},
-            "name": words,
+            "mode": "lines",
+            "line": {"color": colour, "width": 1.4, "dash": dash},
+            "name": f"{words} {plain(level)}{'' if unit == '°' else ' '}{unit}",
             "uid": _uid(words),
-            "showlegend": False,
             "hoverinfo": "skip",
         }
     )
@@ -255,24 +267,6 @@ def _add_level(
 def _axes(sketch: Sketch, look: Look, y_title: str, *, log_y: bool) -> Sketch:
     """Titles and scales; a zoom lives until its own axis counts something else."""
     scale = "log" if log_y else "linear"
-    ticks = _log_ticks([trace["y"] for trace in sketch["data"]]) if log_y else {}
-    y_axis = {"title": {"text": y_title}, "type": scale, "uirevision": scale, **ticks}
+    y_axis = {"title": {"text": y_title}, "uirevision": scale, **(log_axis() if log_y else {"type": "linear"})}
     sketch["layout"] |= {"xaxis": {"title": {"text": look.x_title}, "uirevision": look.x_title}, "yaxis": y_axis}
     return sketch
-
-
-def finish_axes(figure: go.Figure, look: Look, y_title: str, *, log_y: bool) -> go.Figure:
-    """Title the axes of a course and, on a log scale, choose ticks that fit the span of what is drawn."""
-    figure.update_xaxes(title_text=look.x_title)
-    figure.update_yaxes(title_text=y_title, type="log" if log_y else "linear")
-    return figure.update_yaxes(_log_ticks([trace.y for trace in figure.data])) if log_y else figure
-
-
-def _log_ticks(columns: Sequence[ArrayLike]) -> dict[str, Any]:
-    values = np.concatenate([np.asarray(column, float) for column in columns] or [np.ones(1)])
-    values = values[np.isfinite(values) & (values > 0)]
-    span = values.max() / values.min() if len(values) else 1.0
-    return {
-        "dtick": "D1" if span < 10 else "D2" if span < 1e4 else 1,
-        "exponentformat": "power" if span > 1e4 else "none",
-    }

@@ -16,7 +16,7 @@ from plotly.subplots import make_subplots
 from scipy.special import ndtr
 
 from tomoalign_core.geometry import Shifts
-from tomoalign_core.show.style import COLOUR, FAINT, band, dress, figure_of, ink
+from tomoalign_core.show.style import COLOUR, FAINT, band, dress, figure_of, ink, log_axis
 
 UNIT = {"dx": "px", "dy": "px", "roll": "degrees"}
 
@@ -78,7 +78,7 @@ def pictures(
         } | ({"matches": "x"} if number else {})  # fmt: skip
         layout[f"yaxis{name}"] = {
             **QUIET, "domain": down, "anchor": f"x{name}", "range": [depth - 0.5, -0.5],
-            "showticklabels": at_left, "title_text": axes.y if at_left else "",
+            "showticklabels": at_left, "title_text": axes.y if at_left else "", "constraintoward": "top",
         } | ({"matches": "y"} if number else {"scaleanchor": "x" if axes.square else False})  # fmt: skip
         titles.append({"text": title, "x": sum(across) / 2, "y": down[1], **TITLE})
     look = {"annotations": titles, "margin": {"l": 8, "r": 8, "t": 26, "b": 8}}
@@ -192,7 +192,7 @@ def reaches(parts: Mapping[str, Reach], *, dark: bool = False, height: int = 128
                 hovertemplate=f"{what}: {value:.3g} {UNIT[part]}<extra>{part}</extra>",
             )
             data.append(point)
-    x = {"title_text": "error, px or degrees (log)", "type": "log", "range": np.log10([low, high]).tolist()}
+    x = {"title_text": "error, px or degrees (log)", "range": np.log10([low, high]).tolist(), **log_axis()}
     y = {"range": [len(parts) - 0.5, -0.9], "showgrid": False}  # room for the words on top
     margin = {"l": 8, "r": 8, "t": 4, "b": 4}
     return figure_of(data, dark=dark, height=height, showlegend=False, margin=margin, xaxis=x, yaxis=y)

@@ -19,6 +19,15 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def plain(value: float, digits: int = 3) -> str:
+    """A figure in so many digits, with a minus sign where it has one.
+
+    >>> plain(-0.04567), plain(2.0), plain(1234.5)
+    ('−0.0457', '2', '1.23e+03')
+    """
+    return f"{value:.{digits}g}".replace("-", "−")
+
+
 def pixels(value: float | None) -> str:
     """A length in px with the digits it deserves.
 

@@ -64,6 +64,14 @@ def template(dark: bool) -> go.layout.Template:
     )
 
 
+def log_axis() -> dict[str, Any]:
+    """A logarithmic axis whose ticks say their whole value: Plotly on its own would write a bare 5 for 0.05.
+
+    Its ticks are chosen anew at each zoom: whole decades, or 1, 2 and 5 of each, or even steps within one.
+    """
+    return {"type": "log", "nticks": 3, "tickformat": ".6~g", "minor": {"ticks": "outside", "ticklen": 2}}
+
+
 @lru_cache(maxsize=2)
 def plain_template(dark: bool) -> dict[str, Any]:
     """The template as plain data, for figures that are made without Plotly's objects."""

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from tomoalign_core.geometry import Shifts
 from tomoalign_core.show.curves import smooth
-from tomoalign_core.show.style import CASES, COLOUR, FAINT, blank, ink
+from tomoalign_core.show.numbers import plain
+from tomoalign_core.show.style import CASES, COLOUR, FAINT, blank, ink, log_axis
 
 Float = NDArray[np.float64]
 
@@ -41,16 +42,13 @@ def stuck_loss(
             x=step, y=smooth(course, 0.9), mode="lines", name=name, line={"color": colour, "width": 2.4},
             hovertemplate="step %{x}: %{y:.3g} px²<extra>" + name + "</extra>",
         )  # fmt: skip
-    for value, words in levels:
+    for (value, words), dash in zip(levels, ("dash", "dot"), strict=False):
         figure.add_scatter(
-            x=[1, longest], y=[value, value], mode="lines+text", text=["", f"{words}: {value:.3g} px²"],
-            textposition="top left", textfont={"size": 12, "color": ink(dark)}, showlegend=False, hoverinfo="skip",
-            line={"color": FAINT, "width": 1.4, "dash": "dot"},
+            x=[1, longest], y=[value, value], mode="lines", name=f"{words}: {plain(value)} px²", hoverinfo="skip",
+            line={"color": ink(dark), "width": 1.4, "dash": dash},
         )  # fmt: skip
     figure.update_xaxes(title_text="step", range=[0, longest + 2])
-    return figure.update_yaxes(
-        title_text="loss, px²", type="log", dtick=1, exponentformat="power", range=[np.log10(2e-5), np.log10(400)]
-    )
+    return figure.update_yaxes(title_text="loss, px²", range=[np.log10(2e-5), np.log10(400)], **log_axis())
 
 
 def answers_to_a_movement(
@@ -101,17 +99,21 @@ def conventions(*, dx_px: float, dy_px: float, roll_deg: float, dark: bool = Fal
             x=points[:, 0], y=points[:, 1], mode="lines", name=name, line=line, fill="toself" if fill else None,
             fillcolor=fill, hoverinfo="skip",
         )  # fmt: skip
-    _arrow(figure, (0, 0), (dx_px, 0), COLOUR["dx"], f"dx = {dx_px:+g} px", dark)
-    _arrow(figure, (dx_px, 0), (dx_px, dy_px), COLOUR["dy"], f"dy = {dy_px:+g} px", dark)
+    _arrow(figure, (0, 0), (dx_px, 0), COLOUR["dx"], f"dx = {_signed(dx_px)} px", dark)
+    _arrow(figure, (dx_px, 0), (dx_px, dy_px), COLOUR["dy"], f"dy = {_signed(dy_px)} px", dark)
     figure.add_vline(x=0, line={"color": FAINT, "width": 1, "dash": "dot"})
     figure.add_annotation(x=0, y=-19, text="rotation axis", showarrow=False, xanchor="left", xshift=5, font_color=FAINT)
     figure.add_annotation(
         x=-25, y=18.5, xanchor="left", showarrow=False, font_color=COLOUR["roll"],
-        text=f"roll = {roll_deg:+g}°, from +u (right) towards +v (down)",
+        text=f"roll = {_signed(roll_deg)}°, from +u (right) towards +v (down)",
     )  # fmt: skip
     quiet = {"zeroline": False, "constrain": "domain"}
     figure.update_xaxes(title_text="u, px from the centre →", range=[-26, 26], **quiet)
     return figure.update_yaxes(title_text="← v, px from the centre", range=[20, -20], scaleanchor="x", **quiet)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+g}".replace("-", "−")
 
 
 def _arrow(
