@@ -9,7 +9,7 @@ import streamlit as st
 from pages.shared import compare_view
 from pages.shared.compare_runs import filtered, pick_runs, readable, slots
 from pages.shared.live_plot import load_plotly
-from pages.shared.looks import ACTIVE
+from pages.shared.looks import ACTIVE, STACKED
 from pages.shared.router import through_router
 from pages.shared.words import GAUGE
 from tomoalign_core.learn.comparison import Summary, case_names, to_csv
@@ -32,9 +32,9 @@ def live(runs: Sequence[Run], places: Mapping[str, int], view: compare_view.View
     keys, by_id = compare_view.keys_of(summaries, places), {run.id: run for run in runs}
     compare_view.table(summaries, keys, view.case)
     fair = compare_view.fairness(summaries, view.case)
-    compare_view.curves(summaries, by_id, keys, view, fair)
     st.markdown("**Settings against error**")
     compare_view.parallel(summaries, keys, view.case)
+    compare_view.curves(summaries, by_id, keys, view, fair)
     st.markdown("**Best error by validation case**")
     compare_view.best_errors(summaries, keys)
     compare_view.errors_by_view(summaries, by_id, keys, view.case)
@@ -59,7 +59,7 @@ def links(runs: Sequence[Run], summaries: Sequence[Summary]) -> None:
 
 
 st.title("Compare", anchor=False)
-st.html(AXES)
+st.html(AXES + STACKED)
 runs = readable(list_runs())
 if not runs:
     st.info("There is no training to compare yet. Two with different settings make a start.", icon=":material/info:")

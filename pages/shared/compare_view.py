@@ -114,6 +114,7 @@ def table(summaries: Sequence[Summary], keys: Mapping[str, figures.Key], case: s
         rows,
         width="stretch",
         hide_index=True,
+        placeholder="–",
         key="compare-table",
         column_order=[*first, *settings, *then],
         column_config=_columns() | {path: st.column_config.Column(_short(path), help=path) for path in settings},
@@ -260,6 +261,7 @@ def parallel(summaries: Sequence[Summary], keys: Mapping[str, figures.Key], case
         st.caption("These runs have the same settings: there is nothing to set against their errors.")
         return
     paths = list(settings)
+    place = st.container()
     if len(paths) > MOST_AXES:
         paths = st.multiselect(
             "Axes", paths, default=paths[:MOST_AXES], key="axes",
@@ -270,8 +272,10 @@ def parallel(summaries: Sequence[Summary], keys: Mapping[str, figures.Key], case
     for name, words in (("best_dx_px", "best dx, px"), ("best_dy_px", "best dy, px")):
         columns[words] = [row[name] for row in figured]
     figure = figures.parallel(columns, [keys[s.id] for s in scored], dark=is_dark())
-    live_plot(figure, key="compare-parallel", height=380, alt="Parallel coordinates of settings and best errors")
-    st.caption("Drag along an axis to keep only the runs that pass there; drag an axis by its name to move it.")
+    with place:
+        words = "Parallel coordinates of settings and best errors"
+        live_plot(figure, key="compare-parallel", height=int(figure.layout.height), alt=words)
+        st.caption("Drag along an axis to keep only the runs that pass there; drag an axis by its name to move it.")
 
 
 def errors_by_view(

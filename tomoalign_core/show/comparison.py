@@ -18,6 +18,7 @@ from tomoalign_core.show.style import COLOUR, FAINT, RUNS, SYMBOLS, blank, dress
 DASHES = ("solid", "dash", "dot", "dashdot")
 SVG_DASHES = {"solid": "", "dash": "9 4", "dot": "2 3", "dashdot": "9 3 2 3"}
 BUNDLE = (0, -0.7, 0.7, -1.4, 1.4)  # px; the first is the line itself
+MOST_LETTERS = 16  # of a word beside an axis; more would stand on the next axis
 LOG_SPAN = 30  # settings over more than this ratio are spread by their logarithm
 
 
@@ -152,7 +153,7 @@ def _level(figure: go.Figure, ends: Sequence[float], level: float, dark: bool) -
 
 
 def parallel(
-    columns: Mapping[str, Sequence[Any]], keys: Sequence[Key], *, dark: bool = False, height: int = 380
+    columns: Mapping[str, Sequence[Any]], keys: Sequence[Key], *, dark: bool = False, height: int = 320
 ) -> go.Figure:
     """Parallel coordinates: one axis a column, one line a run in its colour.
 
@@ -207,7 +208,7 @@ def _dimension(name: str, values: list[Any]) -> dict[str, Any]:
             "label": name,
             "values": codes,
             "tickvals": places,
-            "ticktext": kinds,
+            "ticktext": [kind if len(kind) <= MOST_LETTERS else f"{kind[: MOST_LETTERS - 1]}…" for kind in kinds],
             "range": room,
         }
     ticks = sorted(set(numbers))
