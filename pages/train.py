@@ -10,7 +10,7 @@ from pages.shared.runs_table import label, runs_table
 from pages.shared.train_form import Form, training_form
 from pages.shared.train_grid import grid_section
 from pages.shared.train_start import Beginning, beginning
-from pages.shared.words import duration
+from pages.shared.words import roughly
 from tomoalign_core.config import InputError, RunConfig, TrainConfig
 from tomoalign_core.learn.forecast import forecast
 from tomoalign_core.learn.jobs import read_only
@@ -87,7 +87,7 @@ def _known(run: Run, outcome: Outcome, config: RunConfig) -> None:
 def _time(config: RunConfig) -> list[str]:
     """How long it will take, where a run of the same network tells."""
     found = forecast(config)
-    return [f"about {duration(found.seconds)}, by the rate of {label(found.run)}"] if found else []
+    return [f"about {roughly(found.seconds)}, by the usual pace of {label(found.run)}"] if found else []
 
 
 def queue(config: RunConfig) -> None:

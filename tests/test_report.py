@@ -84,7 +84,7 @@ def test_the_figures_hold_what_was_measured() -> None:
     }
     measured = [epoch["cases"][CASES[0]]["rmse_dx_px"] for epoch in run.metrics("epoch")]
     assert np.allclose(lines["dx, validation"].y, measured)
-    assert np.allclose(lines["bound dx"].y, 0.03)
+    assert np.allclose(lines["bound dx 0.03 px"].y, 0.03)
 
 
 def test_a_run_before_its_first_epoch_can_be_reported() -> None:

@@ -9,19 +9,15 @@ from pathlib import Path
 
 from tomoalign_core.align import METHODS, find_shifts, undo_shifts
 from tomoalign_core.config import (
-    MisalignConfig,
     NoiseConfig,
     PhantomConfig,
     RunConfig,
-    ScanConfig,
     SimulationConfig,
-    TrainConfig,
-    ValidationCase,
 )
 from tomoalign_core.files.shifts import write_csv
 from tomoalign_core.files.stacks import Stack, write_aligned, write_stack
 from tomoalign_core.learn import jobs, runs
-from tomoalign_core.learn.presets import wide_mix
+from tomoalign_core.learn.presets import DEMO_SCAN, DEMO_STAGE, demo_config
 from tomoalign_core.learn.process import run_training
 from tomoalign_core.learn.runs import Run
 from tomoalign_core.learn.weights import PRETRAINED
@@ -31,27 +27,14 @@ from tomoalign_core.report import Alignment, run_report, stack_report
 from tomoalign_core.show.report import Section, write_report
 from tomoalign_core.simulate import SimulatedScan, simulate
 
-SCAN = ScanConfig(n_views=60, n_rows=64, n_cols=80)
-STAGE = MisalignConfig(dx_sigma_px=4, dy_sigma_px=1, roll_sigma_deg=0.5)
 SUBJECT = SimulationConfig(
-    scan=SCAN,
+    scan=DEMO_SCAN,
     phantom=PhantomConfig(kind="foam", parts=(30, 60), part_size=(0.06, 0.25)),
-    misalign=STAGE,
+    misalign=DEMO_STAGE,
     noise=NoiseConfig(gaussian=0.05, background=0.2),
     seed=7,
 )
 Say = Callable[[str], None]
-
-
-def demo_config(epochs: int) -> RunConfig:
-    """A training small enough to watch: small stacks, two at a time."""
-    check = SimulationConfig(scan=SCAN, misalign=STAGE, noise=NoiseConfig(gaussian=0.05, background=0.2))
-    small = ScanConfig(n_views=40, n_rows=48, n_cols=64, range_deg=(120, 360))
-    dataset = wide_mix().changed(
-        scan=small, validation=(ValidationCase(name="blobs, 5 % noise", stacks=2, simulation=check),)
-    )
-    train = TrainConfig(epochs=epochs, steps_per_epoch=20, batch=2)
-    return RunConfig(name="demo", dataset=dataset, train=train)
 
 
 def run_demo(out: Path, *, epochs: int, say: Say) -> Path:

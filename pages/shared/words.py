@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tomoalign_core.show.numbers import duration as duration
 from tomoalign_core.show.numbers import pixels as pixels
+from tomoalign_core.show.numbers import roughly as roughly
 
 GAUGE = (
     "The *gauge* is what no data can tell: a shift c + a·cos θ + b·sin θ in dx, or a constant in dy, is the same scan "

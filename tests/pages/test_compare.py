@@ -79,13 +79,13 @@ def test_the_table_tells_best_and_last_and_only_the_settings_that_differ(three: 
 def test_curves_of_all_runs_lie_over_each_other_with_the_common_bound(three: list[Run]) -> None:
     at = well(show("compare", runs=names(three)))
     figure = next(figure for alt, figure in live_figures(at).items() if alt.startswith("error in dx"))
-    lines = {trace["name"]: trace for trace in figure["data"]}
-    assert {"plain", "fast", "wide", "bound"} <= lines.keys()
+    lines = {trace["name"].partition(" ")[0]: trace for trace in figure["data"] if "name" in trace}
+    assert {"plain", "fast", "wide", "Cramér–Rao"} <= lines.keys()
     assert len({lines[name]["line"]["color"] for name in ("plain", "fast", "wide")}) == 3
     measured = [line["cases"][CASE]["rmse_dx_px"] for line in three[1].metrics("epoch")]
     assert decoded(lines["fast"]["y"]) == pytest.approx(measured)
     bound = three[0].metrics("epoch")[-1]["cases"][CASE]["bound_dx_px"]
-    assert decoded(lines["bound"]["y"]) == pytest.approx([bound, bound])
+    assert decoded(lines["Cramér–Rao"]["y"]) == pytest.approx([bound, bound])
 
 
 def test_a_run_keeps_its_colour_in_all_charts_when_another_leaves(three: list[Run]) -> None:

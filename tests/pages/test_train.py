@@ -254,8 +254,11 @@ def test_the_queue_is_told_beside_start_and_in_the_table(workspace: Path, spawne
 def test_the_time_follows_from_a_run_of_the_same_network(trained: Path, workspace: Path) -> None:
     run = in_state(trained, workspace, "finished")
     told(run, step=10, elapsed_s=20.0)
+    (run.path / "metrics.jsonl").unlink()
+    for step in range(1, 11):
+        run.append_metrics({"kind": "step", "step": step, "time_s": 2.0 * step})
     at = show("train", **{"from": run.id}, epochs="30")  # of 2 steps each
-    assert "about 2 min 0 s, by the rate of tiny" in words(at)
+    assert "about 2 min, by the usual pace of tiny" in words(at)
 
 
 def test_too_little_memory_and_a_device_that_is_not_there_are_told_before_the_start() -> None:

@@ -36,6 +36,8 @@ WANDER = MisalignConfig(
     outlier_fraction=(0, 0.1),
 )
 NOISE = NoiseConfig(gaussian=(0, 0.22), background=(0, 0.3), gain=(0, 0.1))
+DEMO_SCAN = ScanConfig(n_views=60, n_rows=64, n_cols=80)
+DEMO_STAGE = MisalignConfig(dx_sigma_px=4, dy_sigma_px=1, roll_sigma_deg=0.5)
 
 
 def preset(name: str) -> RunConfig:
@@ -62,6 +64,17 @@ def preset(name: str) -> RunConfig:
     if name == "notebook":
         return notebook()
     raise InputError(f"no preset is called {name!r}; choose one of {', '.join(PRESETS)}")
+
+
+def demo_config(epochs: int) -> RunConfig:
+    """A training small enough to watch: small stacks, two at a time."""
+    check = SimulationConfig(scan=DEMO_SCAN, misalign=DEMO_STAGE, noise=NoiseConfig(gaussian=0.05, background=0.2))
+    small = ScanConfig(n_views=40, n_rows=48, n_cols=64, range_deg=(120, 360))
+    dataset = wide_mix().changed(
+        scan=small, validation=(ValidationCase(name="blobs, 5 % noise", stacks=2, simulation=check),)
+    )
+    train = TrainConfig(epochs=epochs, steps_per_epoch=20, batch=2)
+    return RunConfig(name="demo", dataset=dataset, train=train)
 
 
 def wide_mix() -> DatasetConfig:

@@ -19,6 +19,21 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def roughly(seconds: float) -> str:
+    """A forecast of seconds, no finer than it can be.
+
+    >>> roughly(43.4), roughly(312), roughly(3589), roughly(100)
+    ('45 s', '5 min', '1 h', '2 min')
+    """
+    if seconds < 57.5:
+        return f"{max(5 * round(seconds / 5), 1)} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, rest = divmod(10 * round(seconds / 600), 60)
+    return f"{hours} h {rest} min" if rest else f"{hours} h"
+
+
 def plain(value: float, digits: int = 3) -> str:
     """A figure in so many digits, with a minus sign where it has one.
 
