@@ -32,8 +32,8 @@ NARROW = """<style>
 WHAT_COMES = """
 **Press Align**, and here appear
 
-- :material/table_chart: the methods **side by side**: their error where the truth is known, else how well each view
-  is foretold by the others, the bound, the seconds;
+- :material/table_chart: the methods **side by side**: their error where the truth is known, else how much of each
+  view the others do not explain, the bound, the seconds;
 - :material/show_chart: the **shifts** over the angle with their confidence; views that stand out are ringed;
 - :material/compare: the **sinogram** and three **cuts** through the reconstruction, before and after;
 - :material/touch_app: **one view** against what the others say of it, to nudge or to leave out, with undo;

@@ -96,5 +96,5 @@ def test_what_cannot_be_is_said_in_a_line() -> None:
 
 
 def test_edits_are_told_in_words() -> None:
-    assert Nudge(view=3, ddx_px=0.1, droll_deg=-0.1).words() == "view 3: dx +0.1 px, roll -0.1 °"
+    assert Nudge(view=3, ddx_px=0.1, droll_deg=-0.1).words() == "view 3: dx +0.1 px, roll −0.1 °"
     assert Use(view=3, used=False).words() == "view 3: left out"

@@ -46,7 +46,7 @@ class Nudge(Settings):
     def words(self) -> str:
         """In words."""
         parts = {"dx": (self.ddx_px, "px"), "dy": (self.ddy_px, "px"), "roll": (self.droll_deg, "°")}
-        moves = [f"{name} {by:+.3g} {unit}" for name, (by, unit) in parts.items() if by]
+        moves = [f"{name} {by:+.3g} {unit}".replace("-", "−") for name, (by, unit) in parts.items() if by]
         return f"view {self.view}: {', '.join(moves) or 'not moved'}"
 
 

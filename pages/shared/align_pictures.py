@@ -25,7 +25,7 @@ def _pictures(result: Result, now: Found) -> tuple[Pictures, Pictures, float]:
     def told(words: str) -> Callable[[int, int], None]:
         return telling(lambda text, share: bar.progress(share, text), words)
 
-    axis = round(residual_of(result, now.shifts, told("The views foretell each other")).axis_px, 2)
+    axis = round(residual_of(result, now.shifts, told("Each view is predicted from the others")).axis_px, 2)
     before = pictures_of(result, None, axis)
     after = pictures_of(result, now.shifts, axis, told("Undoing the shifts of the views"))
     place.empty()
@@ -45,7 +45,7 @@ def before_after(result: Result, now: Found) -> None:
     row = left.slider("Detector row, px", 0, n_rows - 1, key="row", bind="query-params", help="The row shown below.")
     axis = right.number_input(
         "Rotation axis, column px", 0.0, float(n_cols), axis, 0.5, format="%.2f", key=f"axis-{axis}",
-        help="Where the views foretell each other best; change it if the slice shows double edges.",
+        help="Where the views explain each other best; change it if the slice shows double edges.",
     )  # fmt: skip
     line = min(row // before.factor, before.views.shape[1] - 1)
     lines = {name: sinogram_of(p.views, line) for name, p in (("before", before), ("after", after))}

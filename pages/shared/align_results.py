@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,13 +20,14 @@ from pages.shared.align_view import VIEW, one_view
 from pages.shared.align_work import Found, Result, residual_key, residuals
 from pages.shared.looks import CHART_CONFIG, is_dark
 from pages.shared.report_button import stack_report_button
-from pages.shared.sources import size_words
+from pages.shared.run_epochs import HELP_CALIBRATION, calibration
+from pages.shared.sources import STACK_TYPES, size_words
 from pages.shared.telling import telling
 from pages.shared.words import GAUGE
 from tomoalign_core.config import InputError
 from tomoalign_core.edits import Compose
 from tomoalign_core.files.shifts import to_csv, to_nabu, to_xf
-from tomoalign_core.geometry import remove_gauge
+from tomoalign_core.geometry import Shifts, remove_gauge
 from tomoalign_core.learn.jobs import read_only
 from tomoalign_core.show import alignment
 
@@ -38,8 +40,8 @@ LARGE_DOWNLOAD = 500e6  # bytes: beyond, a browser is the wrong way
 def show(result: Result) -> None:
     """Everything about a result."""
     n_views, n_rows, n_cols = result.stack.proj.shape
-    first, last = np.rad2deg(result.stack.angle_rad[[0, -1]])
-    st.markdown(f"**{result.name}** · {n_views} views of {n_rows} × {n_cols} px · {first:.0f}° to {last:.0f}°")
+    first, last = (f"{angle:.0f}°".replace("-", "−") for angle in np.rad2deg(result.stack.angle_rad[[0, -1]]))
+    st.markdown(f"**{result.name}** · {n_views} views of {n_rows} × {n_cols} px · {first} to {last}")
     if result.stack.notes:
         st.caption(f":material/info: {' · '.join(result.stack.notes)}")
     for name, fault in result.failed.items():
@@ -92,7 +94,9 @@ def _shifts(result: Result, found: Found, now: Found) -> None:
     view = st.session_state.get(VIEW)
     marked = {"suspects": suspects, "view": None if view is None else min(view, len(now.shifts) - 1), "dark": is_dark()}
     _clickable(
-        alignment.shifts_by_view(now.name, now.shifts, others=others, truth=result.stack.truth, **marked),
+        alignment.shifts_by_view(
+            now.name, now.shifts, others=others, truth=result.stack.truth, order=list(result.found), **marked
+        ),
         key="found-shifts",
         alt="Found shifts over the angle, with the truth where it is known",
     )
@@ -100,9 +104,25 @@ def _shifts(result: Result, found: Found, now: Found) -> None:
     if series:
         figure = alignment.bars_by_view(series, now.shifts, title=title, **marked)
         _clickable(figure, key="per-view", alt=f"{title} of each view")
-    stand_out = f" **{len(suspects)}** stand out: foretold far worse than their neighbours." if suspects else ""
+    stand_out = f" {_stand_out(suspects)}" if suspects else ""
     small = f" Residuals are those of the views binned by {known.factor}." if known and known.factor > 1 else ""
     st.caption(f"A click on a view opens it under **{ONE_VIEW}**.{stand_out}{small}")
+    _calibration(now, result.stack.truth)
+
+
+def _stand_out(suspects: list[int]) -> str:
+    if len(suspects) == 1:
+        return f"View **{suspects[0]}** stands out: the others explain far less of it than of the views around it."
+    return f"**{len(suspects)}** views stand out: the others explain far less of them than of the views around them."
+
+
+def _calibration(now: Found, truth: Shifts | None) -> None:
+    """Whether the network is as sure as it may be, where that can be known."""
+    if truth is None or not np.isfinite(now.shifts.dx_sigma_px[now.shifts.used]).any():
+        return
+    known = now.shifts.used & np.isfinite(now.shifts.dx_sigma_px) & np.isfinite(now.shifts.dy_sigma_px)
+    of_these = [Shifts(**{name: value[known] for name, value in vars(table).items()}) for table in (now.shifts, truth)]
+    st.caption(calibration(*of_these), help=HELP_CALIBRATION)
 
 
 def _per_view(result: Result, now: Found, known: Any) -> tuple[dict[str, np.ndarray], str]:
@@ -121,7 +141,7 @@ def _per_view(result: Result, now: Found, known: Any) -> tuple[dict[str, np.ndar
             for part in ("dx", "dy")
         }  # fmt: skip
         return error, "error, px"
-    return ({"residual": known.per_view} if known else {}), "residual"
+    return ({"residual": known.per_view} if known else {}), "residual, share of view"
 
 
 def _clickable(figure: Any, *, key: str, alt: str) -> None:
@@ -174,24 +194,24 @@ def _downloads(result: Result, found: Found) -> None:
         ):  # fmt: skip
             text = make(found.shifts)
             st.download_button(
-                words, text, _file_name(result, ending), "text/plain", icon=":material/download:", on_click="ignore",
-                help=note,
+                words, text, file_name(result.name, ending), "text/plain", icon=":material/download:",
+                on_click="ignore", help=note,
             )  # fmt: skip
         st.download_button(
-            "Settings (JSON)", settings_json(result, found), _file_name(result, "alignment.json"),
+            "Settings (JSON)", settings_json(result, found), file_name(result.name, "alignment.json"),
             "application/json", icon=":material/settings:", on_click="ignore",
             help="What was aligned, by what, with which edits, and the scores.",
         )  # fmt: skip
         others = [other for name, other in result.found.items() if name != found.name]
         stack_report_button(
             result.stack, [found, *others], name=result.name, bound_px=result.bound_px,
-            file_name=_file_name(result, "report.html"),
+            file_name=file_name(result.name, "report.html"),
         )  # fmt: skip
         size = result.stack.proj.size * 4.0
         if size < LARGE_DOWNLOAD or read_only():
             st.download_button(
                 f"Aligned stack (HDF5, {size_words(size)})", aligned_file(result, found),
-                _file_name(result, "aligned.h5"), icon=":material/download:", on_click="ignore",
+                file_name(result.name, "aligned.h5"), icon=":material/download:", on_click="ignore",
                 help="Data Exchange layout, with the shifts and the method inside. All pixels, resampled once.",
             )  # fmt: skip
     if not read_only():
@@ -250,6 +270,11 @@ def aligned_file(result: Result, found: Found) -> Callable[[], bytes]:
     return write
 
 
-def _file_name(result: Result, ending: str) -> str:
-    stem = "".join(c if c.isalnum() or c in "._-" else "_" for c in Path(result.name).stem)
-    return f"{stem}-{ending}"
+def file_name(stack: str, ending: str) -> str:
+    """A name that any system takes: letters, digits, dots and dashes.
+
+    >>> file_name("blobs, 10 % noise", "shifts.csv"), file_name("a_1.h5", "shifts.csv")
+    ('blobs-10-noise-shifts.csv', 'a_1-shifts.csv')
+    """
+    stem = re.sub(r"[^\w.]+", "-", re.sub(rf"\.({'|'.join(STACK_TYPES)})$", "", stack)).strip("-.")
+    return f"{stem or 'stack'}-{ending}"

@@ -1,4 +1,4 @@
-"""One view of the Align page: as measured, as the others foretell it, and the means to move it or leave it out."""
+"""One view of the Align page: as measured, as the others predict it, and the means to move it or leave it out."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import streamlit as st
 
 from pages.shared.align_edits import AS_FOUND, do, edits_of
 from pages.shared.align_work import LEAST_VIEWS, Found, Result, nearest_residual, residual_of
+from pages.shared.fields import whole_number
 from pages.shared.looks import chart, is_dark
 from tomoalign_core.edits import Edits, Nudge, Use
 from tomoalign_core.geometry import Shifts
@@ -33,11 +34,10 @@ def one_view(result: Result, found: Found) -> None:
     edits = Edits() if st.session_state.get(AS_FOUND) else edits_of(result, found)
     known = nearest_residual(result, found, edits)
     if known is None:
-        with st.spinner("Foretelling each view from the others …"):
+        with st.spinner("Predicting each view from the others …"):
             known = residual_of(result, edits.apply(found.shifts)), edits
     residual, base = known
     shifts = edits.apply(found.shifts)
-    suspects = residual.suspects().tolist()
     suspects = residual.suspects().tolist()
     number, told, do_with = st.columns([1, 1, 1.2], gap="medium", vertical_alignment="bottom")
     with number:
@@ -48,9 +48,10 @@ def one_view(result: Result, found: Found) -> None:
     with told:
         change = check.residual - was.residual
         st.metric(
-            "Residual of this view", f"{check.residual:.4f}", f"{change:+.4f}" if change else None,
-            delta_color="inverse",
-            help="How badly the others foretell it, as a fraction of its contrast; and what your nudges changed.",
+            "Residual of this view", f"{check.residual:.4f}",
+            f"{change:+.4f}".replace("-", "−") if change else None,
+            delta_color="red" if change > 0 else "green", delta_arrow="up" if change > 0 else "down",
+            help="The share of it that the others do not explain, 0 to 1; below, what your nudges changed.",
         )  # fmt: skip
     with do_with:
         _in_or_out(result, found, shifts, view)
@@ -72,12 +73,12 @@ def _draw(check: ViewCheck, view: int, factor: int) -> None:
         check.measured, check.foretold, factor=factor, difference=how == "Difference", dark=is_dark(),
         height=round(PICTURE_PX * min(rows / cols, 2)) + 80,
     )  # fmt: skip
-    chart(figure, key="one-view", alt=f"View {view} as measured, as foretold by the others, and both in one")
+    chart(figure, key="one-view", alt=f"View {view} as measured, as predicted from the others, and both in one")
     small = f" and binned by {factor}" if factor > 1 else ""
     legend = (
-        "Red where more was measured than foretold, blue where less."
+        "Red where more was measured than predicted, blue where less."
         if how == "Difference"
-        else "Measured in red, foretold in cyan."
+        else "Measured in red, predicted in cyan."
     )
     st.caption(
         f"{legend} Both blurred alike{small}, as they are compared; the prediction has the gain and offset of the view."
@@ -100,20 +101,14 @@ def _next_suspect(view: int, suspects: list[int]) -> None:
     st.button(
         f"Next odd one: {following}", icon=":material/report:", on_click=_go_to, args=(following,),
         key="next-suspect", width="stretch",
-        help=f"Foretold far worse than the views around them: {', '.join(map(str, suspects))}.",
+        help=f"The others explain far less of these than of the views around them: {', '.join(map(str, suspects))}.",
     )  # fmt: skip
 
 
 def _pick(n_views: int) -> int:
     """The number of the view, kept in the address."""
-    st.session_state[VIEW] = min(int(st.session_state.get(VIEW, 0)), n_views - 1)
-    return st.number_input(
-        "View",
-        0,
-        n_views - 1,
-        key=VIEW,
-        bind="query-params",
-        help="From 0. A click on one of the shifts opens its view.",
+    return whole_number(
+        f"View, 0 to {n_views - 1}", 0, n_views - 1, key=VIEW, help="A click on one of the shifts opens its view."
     )
 
 
@@ -126,7 +121,7 @@ def _pad(result: Result, found: Found, shifts: Shifts, view: int) -> None:
     for column, (part, (field, steps, unit)) in zip(st.columns([1, 1, 0.6]), STEPS.items(), strict=True):
         with column:
             value = getattr(shifts, COLUMNS[field])[view]
-            st.markdown(f"{part} **{value:.2f}** {unit}", help=HELP_NUDGE)
+            st.markdown(f"{part} **{value:.2f}** {unit}".replace("-", "−"), help=HELP_NUDGE)
             for place, by in zip(st.columns(len(steps), gap=None), steps, strict=True):
                 place.button(
                     f"{by:+.3g}".replace("-", "−"), key=f"nudge-{part}{by:+g}", on_click=do, width="stretch",

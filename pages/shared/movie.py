@@ -89,7 +89,8 @@ function player(root) {
       if (first) cross(pen, scale, 0, 0, 0); else cross(pen, scale, d.dx[i], d.dy[i], d.roll[i]);
     });
     slider.value = i;
-    slider.setAttribute('aria-valuetext', `view ${i}, ${d.angle[i].toFixed(1)} degrees`);
+    const angle = (d.angle[i] < 0 ? '−' : '') + Math.abs(d.angle[i]).toFixed(1);
+    slider.setAttribute('aria-valuetext', `view ${i}, ${angle} degrees`);
     const signed = (x, unit) => (x < 0 ? '−' : '+') + Math.abs(x).toFixed(2) + unit;
     const part = (name, x, unit) => {
       const b = document.createElement('b');
@@ -98,7 +99,7 @@ function player(root) {
     };
     const moved = [part('dx', d.dx[i], ' px'), part('dy', d.dy[i], ' px')];
     if (d.roll.some(x => x)) moved.push(part('roll', d.roll[i], '°'));
-    told.replaceChildren(`view ${i} of ${d.n} at ${d.angle[i].toFixed(1)}° `, document.createElement('br'), ...moved);
+    told.replaceChildren(`View ${i} (0 to ${d.n - 1}) at ${angle}° `, document.createElement('br'), ...moved);
   };
 
   const remember = () => {  // in the address, so that a link shows this view

@@ -37,6 +37,18 @@ def test_each_point_names_its_view_and_shows_the_gauge_free_shift(shifts: Shifts
     np.testing.assert_allclose(true.y, ours[0].y)
 
 
+def test_each_method_keeps_its_own_colour_and_dashes_whichever_is_looked_at(shifts: Shifts) -> None:
+    names = ["a", "b", "c", "d", "e"]
+
+    def looks(main: str) -> dict[str, tuple[str, str]]:
+        figure = shifts_by_view(main, shifts, others={n: shifts for n in names if n != main}, order=names)
+        return {t.name: (t.line.color, t.line.dash) for t in figure.data if t.name in names and t.name != main}
+
+    assert len(set(looks("a").values())) == 4
+    assert {name: looks("a")[name] for name in ("c", "d", "e")} == {name: looks("b")[name] for name in ("c", "d", "e")}
+    assert len({*looks("a").values(), *looks("b").values()}) == 5
+
+
 def test_confidence_bridges_no_view_that_has_none(shifts: Shifts) -> None:
     sigma, used = shifts.dx_sigma_px.copy(), np.ones(N, bool)
     sigma[4], used[8] = np.nan, False

@@ -80,7 +80,8 @@ def _reader(path: Path) -> Callable[[Path, str | None, str | None], RawStack]:
         return _read_numpy
     if suffix in (".h5", ".hdf5", ".hdf", ".nxs") or h5py.is_hdf5(path):
         return _read_hdf5
-    raise InputError(f"{path}: {suffix or 'no suffix'} is not a known kind of stack; give {SUPPORTED}")
+    kind = f"{suffix} is not a known kind of stack" if suffix else "its name has no ending that says what it holds"
+    raise InputError(f"{path}: {kind}; give {SUPPORTED}")
 
 
 # ---------------------------------------------------------------- HDF5

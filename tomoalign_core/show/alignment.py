@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -13,10 +13,11 @@ from PIL import Image
 from plotly.subplots import make_subplots
 
 from tomoalign_core.geometry import Shifts
-from tomoalign_core.show.style import COLOUR, FAINT, band, dress, ink
+from tomoalign_core.show.style import COLOUR, FAINT, band, dress, ink, others_look
 
 ALARM = "#cf3f48"
 MARK, MARK_OF_MANY, MANY = 5, 3, 150  # px, and the number of views from which on marks are small
+PART_PX = 150  # height of the axes of dx, dy or roll
 MARGIN = {"l": 8, "r": 8, "t": 34, "b": 8}
 
 Picture = NDArray[np.floating]
@@ -28,16 +29,17 @@ def shifts_by_view(
     *,
     others: Mapping[str, Shifts] | None = None,
     truth: Shifts | None = None,
+    order: Sequence[str] = (),
     suspects: Collection[int] = (),
     view: int | None = None,
     dark: bool = False,
-    height: int = 400,
 ) -> go.Figure:
     """Found dx, dy and, where any was found, roll over the angle, gauge removed; every point names its view.
 
     Parameters
     ----------
-    others : further tables, drawn faint.
+    others : further tables, each in a colour and dashes of its own.
+    order : names of tables, which keep their colour and dashes whichever is looked at.
     suspects : views that stand out, ringed.
     view : the view looked at, under a line.
     """
@@ -49,7 +51,8 @@ def shifts_by_view(
         if truth is not None:
             figure.add_trace(_truth(truth, part, dark).update(legend), row, 1)
         for other, table in (others or {}).items():
-            figure.add_trace(_faint(other, table, part).update(legend), row, 1)
+            look = others_look(list(order).index(other)) if other in order else (FAINT, "dot")
+            figure.add_trace(_other(other, table, part, look).update(legend), row, 1)
         for number, piece in enumerate(_bands(shifts.gauge_free(), part)):
             figure.add_trace(piece.update(showlegend=row == 1 and number == 0), row, 1)
         figure.add_trace(_main(name, shifts, part, unit).update(legend), row, 1)
@@ -58,6 +61,7 @@ def shifts_by_view(
         figure.update_yaxes(title_text=f"{part}, {unit}", row=row)
     figure.update_xaxes(title_text="angle, degrees", row=len(parts))
     _point_out(figure, shifts.angle_rad, view, dark)
+    height = 70 + PART_PX * len(parts)
     return dress(figure, dark=dark, height=height, margin=MARGIN, hovermode="closest", clickmode="event+select")
 
 
@@ -107,9 +111,9 @@ def against_the_others(
     dark: bool = False,
     height: int = 300,
 ) -> go.Figure:
-    """A view as measured, as the others foretell it, and both in one: red and cyan, which make grey where they agree.
+    """A view as measured, as the others predict it, and both in one: red and cyan, which make grey where they agree.
 
-    With ``difference``, the third is measured minus foretold instead: red above, blue below.
+    With ``difference``, the third is measured minus predicted instead: red above, blue below.
     """
     low, high = np.percentile(measured, [0.3, 99.7])
     span = max(float(high - low), 1e-12)
@@ -118,7 +122,7 @@ def against_the_others(
         third, title = _diverging((measured - foretold) / (0.5 * span)), "Difference"
     else:
         third, title = np.stack([grey[0], grey[1], grey[1]], axis=-1), "Both in one"
-    figure = make_subplots(1, 3, subplot_titles=["Measured", "Foretold by others", title], horizontal_spacing=0.02)
+    figure = make_subplots(1, 3, subplot_titles=["Measured", "Predicted from others", title], horizontal_spacing=0.02)
     for col, image in enumerate((*grey, third), 1):
         figure.add_trace(_png(image, factor), 1, col)
     rows, cols = measured.shape
@@ -154,14 +158,14 @@ def _truth(truth: Shifts, part: str, dark: bool) -> go.Scatter:
     )
 
 
-def _faint(name: str, table: Shifts, part: str) -> go.Scatter:
+def _other(name: str, table: Shifts, part: str, look: tuple[str, str]) -> go.Scatter:
     return go.Scatter(
         x=np.rad2deg(table.angle_rad),
         y=np.where(table.used, _values(table.gauge_free(), part), np.nan),
         name=name,
         legendgroup=name,
         mode="lines",
-        line={"color": FAINT, "width": 1, "dash": "dot"},
+        line={"color": look[0], "width": 1.4, "dash": look[1]},
         hovertemplate="%{x:.1f}°: %{y:.3f}<extra>" + name + "</extra>",
     )
 
@@ -208,7 +212,7 @@ def _marks(shifts: Shifts, part: str, suspects: Collection[int]) -> list[go.Scat
     """Rings around suspicious views, crosses where views are left out."""
     middle = np.nan_to_num(_values(shifts.gauge_free(), part))
     chosen = {
-        "foretold badly": (np.array(sorted(suspects), int), {"symbol": "circle-open", "color": ALARM, "size": 12}),
+        "stands out": (np.array(sorted(suspects), int), {"symbol": "circle-open", "color": ALARM, "size": 12}),
         "left out": (np.flatnonzero(~shifts.used), {"symbol": "x-thin", "color": ALARM, "size": 8}),
     }
     return [

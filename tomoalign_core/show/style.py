@@ -19,6 +19,8 @@ CASES = ("#b0559f", "#1b9e77", "#8c6d1f", "#6a6fc0")
 # runs that are compared: apart for every kind of colour vision, and for none by their symbols
 RUNS = ("#3568b8", "#ea6f52", "#178060", "#c2508f", "#ad9318", "#38a4c8")
 SYMBOLS = ("circle", "diamond", "square", "triangle-up")
+# methods beside the one that is looked at, which has the colours of dx, dy and roll: apart by colour and by dashes
+OTHERS = (("#b0559f", "dash"), ("#ad9318", "dot"), ("#6a6fc0", "dashdot"), ("#8a94a0", "longdash"))
 FONT = '"Source Sans", "Source Sans Pro", "Segoe UI", sans-serif'
 
 
@@ -31,6 +33,11 @@ def band(colour: str, opacity: float = 0.2) -> str:
     """A colour ``#rrggbb`` made transparent, for areas."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity})"
+
+
+def others_look(number: int) -> tuple[str, str]:
+    """Colour and dashes of one of several methods; after four, colours come again with other dashes."""
+    return OTHERS[number % len(OTHERS)][0], OTHERS[(number + number // len(OTHERS)) % len(OTHERS)][1]
 
 
 @lru_cache(maxsize=2)
