@@ -21,12 +21,17 @@ through_router("pages/align.py")
 
 MOST_VIEWS = 100_000  # that an address may ask for; of the stack that is there, the nearest is shown
 GO = "go"  # in the address: what it asks for was aligned; a sample then is again without a click
-# under a laptop's width the form goes above the results
+# under a laptop's width the form goes above the results; the three sources stand in one line of the form
 NARROW = """<style>
+.st-key-source button[data-variant="segmented_control"] { padding-inline: 9px; }
 @media (max-width: 1100px) {
   .st-key-align-page > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"] { flex-wrap: wrap; }
   .st-key-align-page > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]
     { min-width: 100%; }
+  .st-key-cuts > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"] { flex-wrap: wrap; }
+  .st-key-cuts > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]
+    { min-width: 240px; }
+  .st-key-nudges button { padding-inline: 2px; }
 }
 </style>"""
 WHAT_COMES = """
@@ -43,10 +48,11 @@ WHAT_COMES = """
 
 def align(source: Source, asked: list[Asked]) -> Result | None:
     """Read the stack and run the methods, with words on what is going on; not where its axis has to be asked about."""
-    with st.status(f"Reading {source.name} …") as doing:
+    place = st.empty()
+    with place.status(f"Reading {source.name} …") as doing:
         stack = stack_of(source)
         if doubt(source) and not is_believed(source):
-            doing.update(label="Read", state="complete")
+            place.empty()
             return None
         result = Result(key=source.key, name=source.name, stack=stack, bound_px=bound_of(source))
         for number, one in enumerate(asked, 1):
@@ -78,7 +84,7 @@ st.html(NARROW)
 nearest = number(0, MOST_VIEWS, "the nearest there is")
 tell_misread("align", expected_in_address() | {"tab": one_of(TABS, TABS[0]), VIEW: nearest, "row": nearest})
 with st.container(key="align-page"):
-    form, window = st.columns([1, 3.3], gap="medium")
+    form, window = st.columns([1.2, 3.2], gap="medium")
 source: Source | None = None
 asked: list[Asked] = []
 with form:

@@ -13,7 +13,7 @@ from pages.shared.telling import telling
 from tomoalign_core.show import alignment, figures
 
 CORONAL = figures.Axes(x="x, px", y="row z, px", black=0.0)
-CUT_PX, AROUND_PX = 165, 110  # width of a cut on a laptop, and the height of what stands around two of them
+CUT_PX, AROUND_PX = 150, 105  # width of a cut on a laptop, and the height of what stands around two of them
 SAGITTAL = figures.Axes(x="y, px", y="row z, px", black=0.0)
 
 
@@ -69,7 +69,8 @@ def three_cuts(result: Result, now: Found) -> None:
 
     before, after, _ = _pictures(result, now)
     _, n_rows, n_cols = after.views.shape
-    places = st.columns(3)
+    with st.container(key="cuts"):
+        places = st.columns(3)
     ends = {"z": n_rows, "y": n_cols, "x": n_cols}
     names = {"z": "Row z, px", "y": "y, px", "x": "x, px"}
     at = {

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tomoalign_core.align.residual import ViewCheck
 
 VIEW = "view"
-PICTURE_PX = 205  # width of one of three pictures on a laptop
-STEPS = {"dx": ("ddx_px", (-1.0, -0.1, 0.1, 1.0), "px"), "dy": ("ddy_px", (-1.0, -0.1, 0.1, 1.0), "px"),
+PICTURE_PX = 190  # width of one of three pictures on a laptop
+STEPS = {"dx": ("ddx_px", (-1.0, -0.1, 0.1, 1.0), " px"), "dy": ("ddy_px", (-1.0, -0.1, 0.1, 1.0), " px"),
          "roll": ("droll_deg", (-0.1, 0.1), "°")}  # fmt: skip
 COLUMNS = {"ddx_px": "dx_px", "ddy_px": "dy_px", "droll_deg": "roll_deg"}
 HELP_NUDGE = (
@@ -57,7 +57,8 @@ def one_view(result: Result, found: Found) -> None:
         _in_or_out(result, found, shifts, view)
         if suspects:
             _next_suspect(view, suspects)
-    _pad(result, found, shifts, view)
+    with st.container(key="nudges"):
+        _pad(result, found, shifts, view)
     _draw(check, view, residual.factor)
 
 
@@ -121,7 +122,7 @@ def _pad(result: Result, found: Found, shifts: Shifts, view: int) -> None:
     for column, (part, (field, steps, unit)) in zip(st.columns([1, 1, 0.6]), STEPS.items(), strict=True):
         with column:
             value = getattr(shifts, COLUMNS[field])[view]
-            st.markdown(f"{part} **{value:.2f}** {unit}".replace("-", "−"), help=HELP_NUDGE)
+            st.markdown(f"{part} **{value:.2f}**{unit}".replace("-", "−"), help=HELP_NUDGE)
             for place, by in zip(st.columns(len(steps), gap=None), steps, strict=True):
                 place.button(
                     f"{by:+.3g}".replace("-", "−"), key=f"nudge-{part}{by:+g}", on_click=do, width="stretch",

@@ -140,7 +140,9 @@ def _path() -> Source | None:
     where = Path(path)
     stamp = where.stat() if where.exists() else None
     if stamp is not None and where.is_file():
-        st.caption(f"{size_words(stamp.st_size)} on the disk; the whole stack is read into the server's memory.")
+        st.caption(
+            f"**{where.name}**: {size_words(stamp.st_size)} on the disk; all of it is read into the server's memory."
+        )
 
     def read() -> Stack:
         if read_only():

@@ -193,3 +193,15 @@ def test_every_log_axis_writes_whole_values() -> None:
     ]
     for axis in axes:
         assert (axis.type, axis.tickformat, axis.dtick) == ("log", ".6~g", None)
+
+
+def test_a_zoom_is_kept_for_other_values_but_not_for_other_axes() -> None:
+    """Plotly gives an axis that was not there before the range of what it is kept with, and cuts its values off."""
+
+    def kept(given: Shifts) -> str:
+        return figures.movement(given).layout.uirevision
+
+    one = shifts()
+    assert kept(one) == kept(Shifts.from_arrays(angle_rad=ANGLE, dx_px=one.dx_px + 1, dy_px=one.dy_px))
+    wedge = Shifts.from_arrays(angle_rad=ANGLE / 2, dx_px=one.dx_px, dy_px=one.dy_px)
+    assert len({kept(one), kept(shifts(roll_deg=np.ones(12))), kept(wedge)}) == 3

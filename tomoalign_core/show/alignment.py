@@ -122,7 +122,7 @@ def against_the_others(
         third, title = _diverging((measured - foretold) / (0.5 * span)), "Difference"
     else:
         third, title = np.stack([grey[0], grey[1], grey[1]], axis=-1), "Both in one"
-    figure = make_subplots(1, 3, subplot_titles=["Measured", "Predicted from others", title], horizontal_spacing=0.02)
+    figure = make_subplots(1, 3, subplot_titles=["Measured", "Predicted from others", title], horizontal_spacing=0.045)
     for col, image in enumerate((*grey, third), 1):
         figure.add_trace(_png(image, factor), 1, col)
     rows, cols = measured.shape

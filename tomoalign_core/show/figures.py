@@ -129,7 +129,10 @@ def movement(shifts: Shifts, *, dark: bool = False, height: int = 300) -> go.Fig
             "domain": down, "anchor": f"x{bars}", "matches": f"y{curve}", "showticklabels": False,
         }  # fmt: skip
     margin = {"l": 8, "r": 8, "t": 8, "b": 8}
-    return figure_of(data, dark=dark, height=height, showlegend=False, margin=margin, **layout)
+    # a zoom lives on in the same axes only: kept for others, Plotly would cut off the roll that was not there before
+    ends = np.rad2deg(shifts.angle_rad[[0, -1]]).round(3).tolist()
+    kept = {"uirevision": f"kept for {parts} {ends}"}
+    return figure_of(data, dark=dark, height=height, showlegend=False, margin=margin, **layout).update_layout(kept)
 
 
 def _histogram(values: NDArray[np.float64], part: str, axes: str) -> go.Bar:
