@@ -7,7 +7,7 @@ import streamlit as st
 from pages.shared.dataset_form import dataset_form, takes
 from pages.shared.dataset_view import TICK_S, set_view
 from pages.shared.datasets_table import datasets_table
-from pages.shared.looks import ACTIVE, state_badge
+from pages.shared.looks import ACTIVE, NO_SIGN_OF_WORK, STACKED, state_badge
 from pages.shared.router import through_router
 from tomoalign_core.config import DatasetConfig, InputError
 from tomoalign_core.learn.jobs import read_only
@@ -85,6 +85,7 @@ def all_sets() -> None:
 
 
 st.title("Data set", anchor=False)
+st.html(NO_SIGN_OF_WORK + STACKED)
 said = st.session_state.pop("said", None)
 if said:
     st.toast(said, icon=":material/info:")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from pages.shared.looks import chart, is_dark
+from pages.shared.looks import STACKED, chart, is_dark
 from pages.shared.router import through_router
 from tomoalign_core.config import MisalignConfig, PhantomConfig, ScanConfig, SimulationConfig
 from tomoalign_core.show import figures, teaching
@@ -54,11 +54,11 @@ def faults_chosen() -> object:
 
     with st.container(border=True):
         st.markdown("**The notebook's four faults.** All are in: this is the notebook as it was written. Take one out.")
-        columns = st.columns(4)
-        on = [
-            column.toggle(name, True, key=key, bind=URL, help=about)
-            for column, (key, (name, about)) in zip(columns, SWITCHES.items(), strict=True)
-        ]
+        with st.container(horizontal=True, gap="medium"):
+            on = [
+                st.toggle(name, True, key=key, bind=URL, help=about, width="content")
+                for key, (name, about) in SWITCHES.items()
+            ]
     return Faults(*on)
 
 
@@ -190,6 +190,7 @@ def gauge_section() -> None:
 
 
 st.title("Why it did not converge", anchor=False)
+st.html(STACKED)
 st.markdown(
     "TomoAlign began as a research notebook: a 3-D convolutional network was to read the shifts of all views off a "
     "stack of projections. Its loss stood at **108.3 px²** from the first epoch to the last. Here is why, in two "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.shared.address import Address
+from pages.shared.looks import STACKED
 from pages.shared.model_form import choose_network, words_of
 from pages.shared.network_view import SHARES, described, figures_of, flow, inside, layers, shares, sight, verdict
 from pages.shared.router import through_router
@@ -13,6 +14,7 @@ from tomoalign_core.config import InputError
 through_router("pages/model.py")
 
 st.title("Model", anchor=False)
+st.html(STACKED)
 address = Address("model")
 try:
     share = address.choice("by", SHARES, SHARES[0])

@@ -252,10 +252,10 @@ class CentroidConfig(Settings):
 
     name: Literal["centroid"] = "centroid"
     channels: int = Field(16, ge=2, le=256, description="Channels of the encoder: its width")
-    maps: int = Field(8, ge=1, le=64, description="Feature maps whose centroids are followed")
-    profiles: int = Field(8, ge=1, le=64, description="Feature profiles matched along the rows")
-    head: int = Field(32, ge=4, le=512, description="Channels of the head that weighs the estimates")
-    search_rows: int = Field(10, ge=1, le=64, description="Reach of the row matching, in steps of two rows")
+    maps: int = Field(8, ge=1, le=64, description="Learnt pictures of each view, whose centroids are followed")
+    profiles: int = Field(8, ge=1, le=64, description="Learnt sums along the rows, matched from view to view for dy")
+    head: int = Field(32, ge=4, le=512, description="Width of the last layers, which weigh all estimates")
+    search_rows: int = Field(10, ge=1, le=64, description="How far row profiles are searched, in steps of two rows")
     passes: int = Field(4, ge=1, le=6, description="Looks at the stack when aligning, each corrected by the one before")
 
 

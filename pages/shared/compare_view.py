@@ -24,7 +24,7 @@ ALL = "all cases together"
 X_AXES = {"step": "step", "epoch": "epoch", "time_s": "training time, s"}
 QUANTITIES = {"dx": "error in dx", "dy": "error in dy", "loss": "loss"}
 COLUMNS = {"dx": "rmse_dx_px", "dy": "rmse_dy_px", "loss": "loss"}
-MOST_AXES = 6  # of parallel coordinates; more are not readable
+MOST_AXES = 5  # of parallel coordinates; more are not readable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,7 +260,7 @@ def parallel(summaries: Sequence[Summary], keys: Mapping[str, figures.Key], case
     if not settings:
         st.caption("These runs have the same settings: there is nothing to set against their errors.")
         return
-    paths = list(settings)
+    paths = sorted(settings, key=lambda path: path.startswith("dataset."))  # those of the data set are often words
     place = st.container()
     if len(paths) > MOST_AXES:
         paths = st.multiselect(

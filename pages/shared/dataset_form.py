@@ -38,6 +38,7 @@ HELP_VALIDATION = (
     "Every epoch is scored on these, always the same; of phantoms never trained on, unless all show one object."
 )
 DRAWN = " An endless set draws its own for each batch, a fixed one once; both ends the same: no range."
+HELP_NAME = "For people; any words. “wide mix”, of the presets, means many kinds of object, movement and noise."
 HELP_BASE = "Where the form begins: the data set of a training's preset, or stacks like the scan set on Simulate."
 
 
@@ -70,9 +71,7 @@ def _changed(base: DatasetConfig, key: str) -> DatasetConfig:
     """The data set ``base`` with what the visitor changed of it; untouched it has the key of ``base``."""
     left, right = st.columns([1.7, 1])
     with left:
-        name = st.text_input(
-            "Name", base.name, key=f"{key}-name", bind=URL, max_chars=60, help="For people; any words."
-        )
+        name = st.text_input("Name", base.name, key=f"{key}-name", bind=URL, max_chars=60, help=HELP_NAME)
     with right:
         seed = st.number_input(
             "Seed", 0, 2**31, base.seed, key=f"{key}-seed", bind=URL, help="Another number draws other stacks."
@@ -142,18 +141,21 @@ def takes(config: DatasetConfig, batch: int) -> Estimate:
     """Show what a set will hold and take, before it is built."""
     found = estimate_of(config.to_json(indent=None))
     st.markdown(ENDLESS if config.fixed is None else FIXED)
-    columns = st.columns(4)
-    columns[0].metric("Stacks", f"{found.stacks:,}", help="Kept on disk: training and validation together.")
-    columns[1].metric(
-        "On disk", in_words(found.disk_bytes), f"{in_words(free_bytes())} free", delta_color="off", delta_arrow="off",
-        help="Stacks with and without their noise; once where they have none.",
-    )  # fmt: skip
-    columns[2].metric("Stack, memory", in_words(found.stack_bytes), help="The largest, with and without noise.")
-    columns[3].metric(
-        "Batch, memory",
-        in_words(found.batch_bytes(batch)),
-        help=f"The {batch} largest stacks that a training step can meet; the network's own memory comes on top.",
-    )
+    with st.container(horizontal=True, gap="medium"):
+        st.metric(
+            "Stacks", f"{found.stacks:,}", help="Kept on disk: training and validation together.", width="content"
+        )
+        st.metric(
+            "On disk", in_words(found.disk_bytes), f"{in_words(free_bytes())} free", delta_color="off",
+            delta_arrow="off", help="Stacks with and without their noise; once where they have none.", width="content",
+        )  # fmt: skip
+        st.metric(
+            "Stack, memory", in_words(found.stack_bytes), help="The largest, with and without noise.", width="content"
+        )
+        st.metric(
+            "Batch, memory", in_words(found.batch_bytes(batch)), width="content",
+            help=f"The {batch} largest stacks that a training step can meet; the network's own memory comes on top.",
+        )  # fmt: skip
     parts_table(found)
     shapes_box(config)
     return found

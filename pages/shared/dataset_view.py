@@ -36,6 +36,8 @@ def set_view(built: BuiltSet) -> None:
         actions(built, state)
     if state != "finished":
         st.fragment(live, run_every=TICK_S if state in ACTIVE else None)(built, state)
+    else:
+        size_and_split(built)
     holds(built)
     if built.is_done:
         spread(built)
@@ -124,16 +126,16 @@ def live(built: BuiltSet, drawn: State) -> None:
     elif status.state == "queued":
         words += " · starting"
     st.progress(min(status.done / total, 1.0), words)
+    size_and_split(built)
     if status.state in ("failed", "interrupted"):
         with st.expander("Log", icon=":material/terminal:"):
             st.code(built.log_tail() or "Nothing said.", language=None)
 
 
-def holds(built: BuiltSet) -> None:
-    """Size, split, shapes, key."""
-    config = built.config
+def size_and_split(built: BuiltSet) -> None:
+    """How many stacks there are for what, and what they take, now."""
     train, validation = built.split
-    endless = config.fixed is None
+    endless = built.config.fixed is None
     facts = (
         (
             "Training stacks",
@@ -143,8 +145,15 @@ def holds(built: BuiltSet) -> None:
         ("Validation stacks", f"{validation:,}", "On which every epoch is scored."),
         ("On disk", in_words(built.size_bytes), "The whole folder."),
     )
-    for column, (name, value, about) in zip(st.columns(len(facts)), facts, strict=True):
-        column.metric(name, value, help=about)
+    with st.container(horizontal=True, gap="large"):
+        for name, value, about in facts:
+            st.metric(name, value, help=about, width="content")
+
+
+def holds(built: BuiltSet) -> None:
+    """Shapes, key and settings."""
+    config = built.config
+    endless = config.fixed is None
     when = f"{'built' if built.is_done else 'begun'} {built.made:%-d %b, %H:%M}"
     st.caption(
         f"{'Endless' if endless else 'Fixed'} · seed {config.seed} · {when} · key `{built.id}` · folder `{built.path}`",

@@ -23,11 +23,11 @@ from tomoalign_core.learn.runs import list_runs
 NEW, PRETRAINED = "none", "pretrained"
 LABELS = {
     "channels": "Channels",
-    "maps": "Maps",
-    "profiles": "Profiles",
-    "head": "Head channels",
-    "search_rows": "Row search, steps",
-    "passes": "Looks (passes)",
+    "maps": "Feature maps",
+    "profiles": "Row profiles",
+    "head": "Channels of the head",
+    "search_rows": "Reach of the row search",
+    "passes": "Passes",
 }
 # views, rows, columns and batch of the trainings of those names, at their largest
 SCANS = {"quick": (72, 80, 104, 3), "full": (120, 112, 144, 8), "notebook": (180, 256, 366, 1)}

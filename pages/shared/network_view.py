@@ -23,7 +23,9 @@ WORDS = {
         "A convolution moves with its input: where a projection shifts, its feature maps shift with it, and so does "
         "the **centroid** of each map, to a fraction of a pixel. Over the angles the centroid of anything rigid "
         "follows c + a·cos θ + b·sin θ sideways and stands still up and down. What is left over *is* the movement of "
-        "the stage. From the second look on, the corrected views are also matched with their neighbours and with "
+        "the stage. Beside the {maps} maps that it learns it follows {fixed} fixed ones: the view itself, blurred and "
+        "cut at a level above its noise. From the second pass on, the corrected views are also matched with the views "
+        "before and after them and with "
         "their reprojection from all others, and a small head weighs all estimates and says how sure it is. The angle "
         "axis is never pooled and no layer knows a size: one set of weights takes any views, any detector, any angles."
     ),
@@ -114,7 +116,7 @@ def figures_of(found: Description, choice: Choice) -> None:
         )  # fmt: skip
         st.metric(
             "Multiply-adds", counted(table.multiply_adds), border=True,
-            help="Of the layers, to find the shifts of one stack, over all looks.",
+            help="Of the layers, to find the shifts of one stack, over all passes.",
         )  # fmt: skip
 
 
@@ -136,26 +138,39 @@ def flow(choice: Choice, table: LayerTable) -> None:
     if config.name == "centroid":
         from tomoalign_core.learn.models.scene import SUPPORTS
 
-        drawing = diagrams.centroid(
-            channels=config.channels,
-            maps=config.maps + len(SUPPORTS),
-            profiles=config.profiles,
-            passes=config.passes,
-            dark=is_dark(),
+        wide, tall = (
+            diagrams.centroid(
+                channels=config.channels,
+                maps=config.maps,
+                fixed_maps=len(SUPPORTS),
+                profiles=config.profiles,
+                passes=config.passes,
+                tall=tall,
+                dark=is_dark(),
+            )
+            for tall in (False, True)
         )
-        title, words = diagrams.CENTROID_TITLE, WORDS["centroid"]
+        title, words = diagrams.CENTROID_TITLE, WORDS["centroid"].format(maps=config.maps, fixed=len(SUPPORTS))
     else:
         last = {row.part: row.output_shape for row in table.rows}  # the last layer of each group
         shapes = [table.input_shape[1:], *(shape[1:] for part, shape in last.items() if part.startswith("group"))]
         flat = next(row.output_shape[1] for row in table.rows if row.kind == "Flatten")
-        drawing = diagrams.cnn3d(shapes, flat, table.output_shape[1], dark=is_dark())
+        wide = tall = diagrams.cnn3d(shapes, flat, table.output_shape[1], dark=is_dark())
         title = diagrams.CNN3D_TITLE
         words = WORDS["cnn3d"].format(few=shapes[-1][1], views=choice.shape[0])
-    data = base64.b64encode(drawing.encode()).decode()
-    style = "width:100%;min-width:700px;max-width:1200px"
-    image = f'<img alt="{title}" src="data:image/svg+xml;base64,{data}" style="{style}">'
-    st.html(f'<div style="overflow-x:auto">{image}</div>')
+    images = (_image(drawing, title, name) for name, drawing in (("wide", wide), ("tall", tall)))
+    st.html(DRAWING + "".join(images))
     st.markdown(words)
+
+
+# of the two drawings the one that fits the page is shown
+DRAWING = """<style>.drawing { width: 100%; max-width: 1200px; } .drawing.tall { display: none; }
+@media (max-width: 1100px) { .drawing.wide { display: none; } .drawing.tall { display: block; } }</style>"""
+
+
+def _image(drawing: str, title: str, name: str) -> str:
+    data = base64.b64encode(drawing.encode()).decode()
+    return f'<img class="drawing {name}" alt="{title}" src="data:image/svg+xml;base64,{data}">'
 
 
 def layers(found: Description, choice: Choice) -> None:
@@ -179,18 +194,18 @@ def layers(found: Description, choice: Choice) -> None:
         for name, about in (
             ("parameters", "Numbers that are learned."),
             ("multiply-adds", "Over all calls, for one stack."),
-            ("calls", "How often the layer works on a stack: once or twice a look."),
+            ("calls", "How often the layer works on a stack: once or twice a pass."),
         )
     }
     shape = st.column_config.TextColumn(help="Batch × channels × views × rows × columns, as far as it has them.")
     st.dataframe(rows, hide_index=True, height=360, column_config={**whole, "output shape": shape})
     if choice.config.name == "centroid":
         n, v, u = choice.shape
-        looks = choice.config.passes - 1
-        pixels = counted(looks * n * n * (v // 2) * (u // 2))
+        passes = choice.config.passes - 1
+        pixels = counted(passes * n * n * (v // 2) * (u // 2))
         st.caption(
             f"The arithmetic between the layers learns nothing and is in no table: each view is matched with its "
-            f"reprojection from all others, which reads {pixels} pixels over {looks} looks."
+            f"reprojection from all others, which reads {pixels} pixels over {passes} passes."
         )
     with st.expander("torchinfo's own table", icon=":material/table:"):
         st.download_button(

@@ -10,6 +10,7 @@ import streamlit as st
 from pydantic import ValidationError
 
 from pages.shared.train_start import Beginning, remember, settle
+from pages.shared.words import HELP_RECIPES
 from tomoalign_core.config import (
     CentroidConfig,
     Cnn3dConfig,
@@ -44,11 +45,11 @@ WATCHING = {
 }
 NETWORK = {
     "channels": "Channels",
-    "maps": "Maps",
-    "profiles": "Profiles",
-    "head": "Head channels",
-    "search_rows": "Row search, steps",
-    "passes": "Looks (passes)",
+    "maps": "Feature maps",
+    "profiles": "Row profiles",
+    "head": "Channels of the head",
+    "search_rows": "Reach of the row search",
+    "passes": "Passes",
     "force_std": "Force spread 10",
 }
 SIZES = {"n_views": "Views", "n_rows": "Rows, px", "n_cols": "Columns, px"}
@@ -234,7 +235,7 @@ def _about(dataset: DatasetConfig) -> None:
     """What is learnt from, and what it is scored on."""
     kind = f"Fixed set of {dataset.fixed}" if dataset.fixed else "Endless: no stack is seen twice"
     kinds = ", ".join(recipe.name for recipe in dataset.train)
-    st.caption(f"{kind}. Drawn from {kinds}.")
+    st.caption(f"{kind}. Drawn from {kinds}.", help=HELP_RECIPES)
     seen = "stacks of the same object" if dataset.one_phantom else "phantoms never trained on"
     st.caption(f"Scored on {seen}: {', '.join(case.name for case in dataset.validation)}.")
 

@@ -77,10 +77,11 @@ def _runs(configs: list[RunConfig], paths: dict[str, str]) -> None:
         st.caption(words)
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        label = f"Queue {len(todo)} runs" if len(todo) != 1 else "Queue 1 run"
+        label = f"Queue {len(todo)} run{'s' * (len(todo) > 1)}" if todo else "Nothing left to queue"
         if st.button(label, type="primary", icon=":material/playlist_add:", key="queue", disabled=not todo):
             _queue(todo)
-        st.caption(f"{words}. They train one after another on a device, in this order.")
+        order = "They train one after another on a device, in this order." if todo else "The table says where they are."
+        st.caption(f"{words}. {order}")
 
 
 def _queue(configs: list[RunConfig]) -> None:

@@ -12,6 +12,10 @@ GAUGE = (
     "noise allows any method."
 )
 HELP_GAUGE = GAUGE.replace("*", "")
+HELP_RECIPES = (
+    "Object and movement of the stage. Blobs: smooth balls and rods; pillar: a column that leaves the view at top and "
+    "bottom; foam: a body with holes. Jitter: each view by itself; far: up to 15 px; wander: drift, jumps, outliers."
+)
 HELP_ROLL = "How far the view is turned about the beam, degrees; positive from right towards down."
 NOT_TRAINED = (
     "No pretrained network is in this copy yet. Train one (the preset *quick* takes minutes on two cores) and pick "

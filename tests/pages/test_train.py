@@ -213,7 +213,7 @@ def test_a_grid_queues_one_run_for_each_combination_and_tells_which_are_trained(
     by_label(at.button, "Queue 3 runs").click().run()
     chosen = {(run.config.train.learning_rate, run.config.model.channels) for run in spawned}
     assert chosen == {(1e-3, 16), (3e-3, 8), (3e-3, 16)}
-    assert by_label(at.button, "Queue 0 runs").disabled
+    assert by_label(at.button, "Nothing left to queue").disabled
 
 
 def test_a_grid_may_try_both_networks(spawned: list[Run]) -> None:

@@ -54,13 +54,15 @@ def words_of(svg: str) -> str:
     return " ".join(ElementTree.fromstring(svg).itertext())
 
 
+@pytest.mark.parametrize("tall", [False, True])
 @pytest.mark.parametrize("dark", [False, True])
-def test_the_drawing_of_centroid_tells_its_settings(dark: bool) -> None:
-    svg = diagrams.centroid(channels=24, maps=13, profiles=7, passes=3, dark=dark)
+def test_the_drawing_of_centroid_tells_its_settings(dark: bool, tall: bool) -> None:
+    svg = diagrams.centroid(channels=24, maps=9, fixed_maps=4, profiles=7, passes=3, tall=tall, dark=dark)
     assert style.ink(dark) in svg
-    for piece in ("24 channels", "of 13 maps", "7 filters", "again: 3 looks", "reprojections"):
+    for piece in ("24 channels", "of 9 learnt maps and 4 fixed", "7 filters", "again: 3 passes", "reprojections"):
         assert piece in words_of(svg)
-    assert "again: " not in words_of(diagrams.centroid(channels=24, maps=13, profiles=7, passes=1, dark=dark))
+    once = diagrams.centroid(channels=24, maps=9, fixed_maps=4, profiles=7, passes=1, tall=tall, dark=dark)
+    assert "again: " not in words_of(once)
 
 
 def test_the_drawing_of_cnn3d_tells_what_is_left_after_each_group() -> None:
@@ -71,7 +73,9 @@ def test_the_drawing_of_cnn3d_tells_what_is_left_after_each_group() -> None:
 
 def test_drawings_stay_on_their_sheet() -> None:
     shapes = [(256, 180, 256, 366)] * 7
-    for svg in (diagrams.centroid(channels=256, maps=68, profiles=64, passes=6), diagrams.cnn3d(shapes, 7040, 360)):
+    largest = {"channels": 256, "maps": 64, "fixed_maps": 4, "profiles": 64, "passes": 6}
+    drawings = [diagrams.centroid(**largest, tall=tall) for tall in (False, True)]
+    for svg in (*drawings, diagrams.cnn3d(shapes, 7040, 360)):
         root = ElementTree.fromstring(svg)
         width, height = (float(n) for n in root.attrib["viewBox"].split()[2:])
         for box in root.iter("{http://www.w3.org/2000/svg}rect"):

@@ -67,35 +67,73 @@ CNN3D_TITLE = (
 )
 
 
-def centroid(*, channels: int, maps: int, profiles: int, passes: int, dark: bool = False) -> str:
-    """The flow of ``centroid`` with its settings in the boxes; ``maps`` counts the fixed ones too."""
+def centroid(
+    *, channels: int, maps: int, fixed_maps: int, profiles: int, passes: int, tall: bool = False, dark: bool = False
+) -> str:
+    """The flow of ``centroid`` with its settings in the boxes.
+
+    Parameters
+    ----------
+    fixed_maps : the maps that it does not learn.
+    tall : from top to bottom, for a narrow page.
+    """
+    encoder = ("encoder", "3 convolutions", f"{channels} channels, no bias", "view by view")
+    ways = (
+        (DX, "centroids", f"of {maps} learnt maps and {fixed_maps} fixed"),
+        (DX, "row profiles", f"{profiles} filters, matched"),
+        (ROLL, "neighbouring views", "1, 2 and 3 before and after"),
+        (ROLL, "reprojections", "from all other views"),
+    )
+    never = ": here never" if passes == 1 else ""
+    later = f"these two from the second pass on{never}"
+    again = f"corrected, and looked at again: {passes} passes" if passes > 1 else ""
+    return (_down if tall else _across)(encoder, ways, later, again, dark=dark)
+
+
+Ways = Sequence[tuple[str, str, str]]
+STACK = ("stack", "views × rows × cols", "levelled")
+HEAD = ("head", "5 views wide:", "what to trust,", "how sure")
+WEIGHED = ("weighed together", "least squares over all views", "dx, dy, roll; ±b for dx, dy")
+
+
+def _across(encoder: Sequence[str], ways: Ways, later: str, again: str, *, dark: bool) -> str:
     sheet = Drawing(1080, 360, dark)
     middle = 180
-    sheet.box(85, middle, 160, 74, FAINT, "stack", "views × rows × cols", "levelled")
+    sheet.box(85, middle, 160, 74, FAINT, *STACK)
     sheet.arrow((165, middle), (196, middle))
-    sheet.box(274, middle, 156, 92, DX, "encoder", "3 convolutions", f"{channels} channels, no bias", "view by view")
-    ways = (
-        (66, DX, "centroids", f"of {maps} maps, less the turning"),
-        (142, DX, "row profiles", f"{profiles} filters, matched"),
-        (218, ROLL, "neighbours", "views at ±1, ±2, ±3"),
-        (294, ROLL, "reprojections", "from all other views"),
-    )
-    for y, colour, name, words in ways:
+    sheet.box(274, middle, 156, 92, DX, *encoder)
+    for number, (colour, name, words) in enumerate(ways):
+        y = 66 + 76 * number
         sheet.arrow((352, middle), (374, middle), (374, y), (400, y))
         sheet.box(505, y, 210, 56, colour, name, words)
         sheet.arrow((610, y), (640, y), (640, middle), (664, middle))
-    if passes == 1:
-        sheet.text(505, 346, "these two from the second look on: here never", faint=True)
-    else:
-        sheet.text(505, 346, "these two from the second look on", faint=True)
-    sheet.box(738, middle, 148, 92, CASES[0], "head", "5 views wide:", "what to trust,", "how sure")
+    sheet.text(505, 346, later, faint=True)
+    sheet.box(738, middle, 148, 92, CASES[0], *HEAD)
     sheet.arrow((812, middle), (842, middle))
-    sheet.box(
-        952, middle, 220, 92, DY, "weighed together", "least squares over all views", "dx, dy, roll; ±b for dx, dy"
-    )
-    if passes > 1:
+    sheet.box(952, middle, 220, 92, DY, *WEIGHED)
+    if again:
         sheet.arrow((956, middle - 46), (956, 14), (85, 14), (85, middle - 38))
-        sheet.text(800, 34, f"corrected, and looked at again: {passes} looks", faint=True)
+        sheet.text(800, 34, again, faint=True)
+    return sheet.svg(CENTROID_TITLE)
+
+
+def _down(encoder: Sequence[str], ways: Ways, later: str, again: str, *, dark: bool) -> str:
+    sheet = Drawing(520, 640, dark)
+    middle = 245
+    sheet.box(middle, 44, 240, 68, FAINT, *STACK)
+    sheet.arrow((middle, 78), (middle, 104))
+    sheet.box(middle, 150, 240, 90, DX, *encoder)
+    sheet.arrow((middle, 195), (middle, 221))
+    for number, (colour, name, words) in enumerate(ways):
+        sheet.box(126 + 238 * (number % 2), 254 + 72 * (number // 2), 226, 60, colour, name, words)
+    sheet.text(middle, 376, later, faint=True)
+    sheet.arrow((middle, 384), (middle, 408))
+    sheet.box(middle, 455, 240, 92, CASES[0], *HEAD)
+    sheet.arrow((middle, 501), (middle, 527))
+    sheet.box(middle, 566, 240, 76, DY, *WEIGHED)
+    if again:
+        sheet.arrow((365, 566), (502, 566), (502, 44), (367, 44))
+        sheet.text(middle, 628, again, faint=True)
     return sheet.svg(CENTROID_TITLE)
 
 

@@ -48,7 +48,9 @@ def stuck_loss(
             line={"color": ink(dark), "width": 1.4, "dash": dash},
         )  # fmt: skip
     figure.update_xaxes(title_text="step", range=[0, longest + 2])
-    return figure.update_yaxes(title_text="loss, px²", range=[np.log10(2e-5), np.log10(400)], **log_axis())
+    return figure.update_yaxes(
+        title_text="loss, px²", range=[np.log10(2e-5), np.log10(400)], **log_axis() | {"nticks": 8}
+    )
 
 
 def answers_to_a_movement(
