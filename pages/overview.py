@@ -52,7 +52,7 @@ def three_pictures() -> None:
     scan, dark = preview(SAMPLE), is_dark()
     name, found, seconds = example(PRETRAINED.stat().st_mtime if PRETRAINED.exists() else None)
     row, angle = scan.proj.shape[1] // 2, scan.shifts.angle_rad
-    left, middle, right = st.columns([1, 1.15, 1.5], gap="medium")
+    left, middle, right = st.columns([1, 1.15, 1.5], gap="medium", vertical_alignment="bottom")
     with left:
         st.markdown("**1 · The stage moves.** Each view lands a few pixels off: a jagged sinogram.")
         lines = sinogram_of(scan.proj, row)

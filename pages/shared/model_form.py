@@ -26,7 +26,7 @@ LABELS = {
     "maps": "Feature maps",
     "profiles": "Row profiles",
     "head": "Channels of the head",
-    "search_rows": "Reach of the row search",
+    "search_rows": "Row search reach",
     "passes": "Passes",
 }
 # views, rows, columns and batch of the trainings of those names, at their largest

@@ -48,7 +48,7 @@ NETWORK = {
     "maps": "Feature maps",
     "profiles": "Row profiles",
     "head": "Channels of the head",
-    "search_rows": "Reach of the row search",
+    "search_rows": "Row search reach",
     "passes": "Passes",
     "force_std": "Force spread 10",
 }
