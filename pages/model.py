@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shared.address import Address
+from pages.shared.address import Address, one_of, tell_misread
 from pages.shared.looks import STACKED
-from pages.shared.model_form import choose_network, words_of
+from pages.shared.model_form import NETWORKS, choose_network, words_of
 from pages.shared.network_view import SHARES, described, figures_of, flow, inside, layers, shares, sight, verdict
 from pages.shared.router import through_router
 from tomoalign_core.config import InputError
@@ -15,6 +15,7 @@ through_router("pages/model.py")
 
 st.title("Model", anchor=False)
 st.html(STACKED)
+tell_misread("model", {"network": one_of(NETWORKS, NETWORKS[0]), "by": one_of(SHARES, SHARES[0])})
 address = Address("model")
 try:
     share = address.choice("by", SHARES, SHARES[0])

@@ -9,11 +9,12 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.shared import reading
+from pages.shared.address import one_of, tell_misread
 from pages.shared.live_link import live_link, now_of
 from pages.shared.live_plot import load_plotly
 from pages.shared.looks import ACTIVE, NO_SIGN_OF_WORK, STACKED
 from pages.shared.router import through_router
-from pages.shared.run_charts import choose_view, course_charts, more_curves, nothing_measured, usual_view
+from pages.shared.run_charts import X_AXES, choose_view, course_charts, more_curves, nothing_measured, usual_view
 from pages.shared.run_epochs import begin_with_address, epoch_window
 from pages.shared.run_state import controls, downloads, header, log_tail, notes
 from pages.shared.runs_table import pick_run
@@ -35,12 +36,15 @@ if not runs:
     st.info("There is no training to watch yet.", icon=":material/monitoring:")
     st.page_link("pages/train.py", label="Start one", icon=":material/model_training:")
     st.stop()
+notice = st.container()
 with st.container(horizontal=True, vertical_alignment="bottom"):
     st.title("Monitor", anchor=False, width="content")
-    run = pick_run(runs)
+    run = pick_run(runs, notice)
     seen = now_of(run)
     status = run.status()
     controls(run, status)
+with notice:
+    tell_misread("monitor", {"along": one_of(list(X_AXES), "step")})
 begin_with_address(run)
 st.html(NO_SIGN_OF_WORK + STACKED + STYLE)
 load_plotly()

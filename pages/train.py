@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.shared.address import one_of, tell_misread
 from pages.shared.looks import state_badge
 from pages.shared.router import through_router
 from pages.shared.runs_table import label, runs_table
@@ -14,6 +15,7 @@ from pages.shared.words import roughly
 from tomoalign_core.config import InputError, RunConfig, TrainConfig
 from tomoalign_core.learn.forecast import forecast
 from tomoalign_core.learn.jobs import read_only
+from tomoalign_core.learn.presets import PRESETS
 from tomoalign_core.learn.runs import Outcome, Run, known_run, launch, list_runs, queue_for, queue_position
 
 through_router("pages/train.py")
@@ -127,6 +129,7 @@ def warn_of_memory(config: RunConfig) -> None:
 
 
 st.title("Train", anchor=False)
+tell_misread("train", {"preset": one_of(PRESETS, PRESETS[0])})
 form = None
 said = st.session_state.pop("said", None)
 if said:

@@ -20,6 +20,7 @@ from tomoalign_core.config import (
 )
 from tomoalign_core.learn.runs import list_runs
 
+NETWORKS = ("centroid", "cnn3d")
 NEW, PRETRAINED = "none", "pretrained"
 LABELS = {
     "channels": "Channels",
@@ -106,9 +107,8 @@ def _weights() -> list[str]:
 
 
 def _new(left: Any, address: Address) -> Choice:
-    names = ["centroid", "cnn3d"]
     name = left.segmented_control(
-        "Network", names, required=True, key=address.choice("network", names, "centroid"),
+        "Network", NETWORKS, required=True, key=address.choice("network", NETWORKS, NETWORKS[0]),
         help="centroid: ours, for stacks of any size. cnn3d: the notebook's, for one size only; the baseline.",
     )  # fmt: skip
     with st.container(border=True):

@@ -155,7 +155,8 @@ def flow(choice: Choice, table: LayerTable) -> None:
         last = {row.part: row.output_shape for row in table.rows}  # the last layer of each group
         shapes = [table.input_shape[1:], *(shape[1:] for part, shape in last.items() if part.startswith("group"))]
         flat = next(row.output_shape[1] for row in table.rows if row.kind == "Flatten")
-        wide = tall = diagrams.cnn3d(shapes, flat, table.output_shape[1], dark=is_dark())
+        out = table.output_shape[1]
+        wide, tall = (diagrams.cnn3d(shapes, flat, out, tall=tall, dark=is_dark()) for tall in (False, True))
         title = diagrams.CNN3D_TITLE
         words = WORDS["cnn3d"].format(few=shapes[-1][1], views=choice.shape[0])
     images = (_image(drawing, title, name) for name, drawing in (("wide", wide), ("tall", tall)))

@@ -165,7 +165,11 @@ def log_tail(run: Run, *, opened: bool = False) -> None:
     key = f"log-tail-{run.id}"
     with st.expander("Log", icon=":material/terminal:", key=key, on_change="rerun", expanded=opened) as shown:
         if shown.open:
-            st.code(run.log_tail() or ("It said nothing." if opened else "Nothing said yet."), language=None, wrap_lines=True)
+            st.code(
+                run.log_tail() or ("It said nothing." if opened else "Nothing said yet."),
+                language=None,
+                wrap_lines=True,
+            )
 
 
 def notes(run: Run) -> None:

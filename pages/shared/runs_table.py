@@ -160,8 +160,10 @@ def _delete(chosen: list[Run]) -> list[str]:
     return refused
 
 
-def pick_run(runs: list[Run]) -> Run:
+def pick_run(runs: list[Run], notice: Any) -> Run:
     """A choice among the runs that is kept in the address as ``?run=ID``; the newest where none is named.
+
+    A run that is not there is told in the container ``notice``.
 
     Not ``bind="query-params"``: that would put the label into the address, and leave the newest run out of it.
     """
@@ -173,7 +175,7 @@ def pick_run(runs: list[Run]) -> Run:
     by_id = {run.id: run for run in runs}
     wanted = st.query_params.get("run", runs[0].id)
     if wanted not in by_id:
-        st.warning(f"There is no run {wanted} in this workspace; this is the newest.", icon=":material/search_off:")
+        notice.warning(f"There is no run {wanted} in this workspace; this is the newest.", icon=":material/search_off:")
         wanted = runs[0].id
     st.query_params["run"] = st.session_state["run-choice"] = wanted
     st.selectbox(

@@ -72,7 +72,7 @@ def _runs(configs: list[RunConfig], paths: dict[str, str]) -> None:
     )
     todo = [config for config, one in zip(configs, known, strict=True) if one is None or one[1] == "resumed"]
     done = sum(one is not None and one[1] == "opened" for one in known)
-    words = f"{len(configs)} runs" + (f", {done} of them already trained" if done else "")
+    words = f"{len(configs)} run{'s' * (len(configs) > 1)}" + (f", {done} of them already trained" if done else "")
     if read_only():
         st.caption(words)
         return

@@ -75,7 +75,8 @@ def test_drawings_stay_on_their_sheet() -> None:
     shapes = [(256, 180, 256, 366)] * 7
     largest = {"channels": 256, "maps": 64, "fixed_maps": 4, "profiles": 64, "passes": 6}
     drawings = [diagrams.centroid(**largest, tall=tall) for tall in (False, True)]
-    for svg in (*drawings, diagrams.cnn3d(shapes, 7040, 360)):
+    drawings += [diagrams.cnn3d(shapes, 7040, 360, tall=tall) for tall in (False, True)]
+    for svg in drawings:
         root = ElementTree.fromstring(svg)
         width, height = (float(n) for n in root.attrib["viewBox"].split()[2:])
         for box in root.iter("{http://www.w3.org/2000/svg}rect"):

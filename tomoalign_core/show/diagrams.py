@@ -137,24 +137,40 @@ def _down(encoder: Sequence[str], ways: Ways, later: str, again: str, *, dark: b
     return sheet.svg(CENTROID_TITLE)
 
 
-def cnn3d(shapes: Sequence[tuple[int, ...]], flat: int, out: int, *, dark: bool = False) -> str:
-    """The flow of ``cnn3d``: ``shapes`` (channels, views, rows, columns) of the stack and after each group."""
-    sheet = Drawing(1080, 280, dark)
-    step, middle = 105, 120
+def cnn3d(shapes: Sequence[tuple[int, ...]], flat: int, out: int, *, tall: bool = False, dark: bool = False) -> str:
+    """The flow of ``cnn3d``: ``shapes`` (channels, views, rows, columns) of the stack and after each group.
+
+    ``tall`` puts it on two lines, for a narrow page.
+    """
+    step, line_px = 105, 280
+    ends = (
+        (DY, 60.0, ("flatten", f"{flat:,}")),
+        (CASES[0], 78.0, ("linear", "512, 256,", f"{out:,}")),
+        (DY, 60.0, ("dx, dy", "of all views")),
+    )
+    count = len(shapes) + len(ends)
+    across = -(-count // 2) if tall else count
+    sheet = Drawing(30 + across * step, line_px * (1 + tall), dark)
     deepest = max(shape[2] for shape in shapes)
-    for number, (channels, views, rows, cols) in enumerate(shapes):
-        x = 48 + number * step
-        tall = 34 + 150 * (rows / deepest) ** 0.5
-        words = ("stack",) if number == 0 else (f"group {number}",)
-        sheet.box(x, middle, 82, tall, FAINT if number == 0 else DX, *words)
-        sheet.text(x, 231, f"{views} views", bold=True)
-        sheet.text(x, 249, f"{rows} × {cols} px")
-        sheet.text(x, 267, "1 channel" if channels == 1 else f"{channels} channels", faint=True)
-        sheet.arrow((x + 41, middle), (x + step - 41, middle))
-    x = 48 + len(shapes) * step
-    sheet.box(x, middle, 82, 60, DY, "flatten", f"{flat:,}")
-    sheet.arrow((x + 41, middle), (x + step - 41, middle))
-    sheet.box(x + step, middle, 82, 78, CASES[0], "linear", "512, 256,", f"{out:,}")
-    sheet.arrow((x + step + 41, middle), (x + 2 * step - 46, middle))
-    sheet.box(x + 2 * step, middle, 92, 60, DY, "dx, dy", "of all views")
+    high = [34 + 150 * (shape[2] / deepest) ** 0.5 for shape in shapes] + [height for _, height, _ in ends]
+    places = [(48 + n % across * step, 120 + n // across * line_px) for n in range(count)]
+    for number, (x, y) in enumerate(places):
+        if number < len(shapes):
+            channels, views, rows, cols = shapes[number]
+            name = f"group {number}" if number else "stack"
+            sheet.box(x, y, 82, high[number], DX if number else FAINT, name)
+            sheet.text(x, y + 111, f"{views} views", bold=True)
+            sheet.text(x, y + 129, f"{rows} × {cols} px")
+            sheet.text(x, y + 147, "1 channel" if channels == 1 else f"{channels} channels", faint=True)
+        else:
+            colour, height, words = ends[number - len(shapes)]
+            sheet.box(x, y, 92 if number == count - 1 else 82, height, colour, *words)
+        if number + 1 == count:
+            break
+        to_x, to_y = places[number + 1]
+        if to_y == y:
+            sheet.arrow((x + 41, y), (to_x - (46 if number + 2 == count else 41), y))
+        else:
+            edge, gap = x + 52, y + line_px - 120 + 4
+            sheet.arrow((x + 41, y), (edge, y), (edge, gap), (to_x, gap), (to_x, to_y - high[number + 1] / 2))
     return sheet.svg(CNN3D_TITLE)
