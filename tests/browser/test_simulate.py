@@ -28,13 +28,13 @@ def test_the_movie_plays_by_itself_and_a_link_shows_its_view(
     page = open_page(f"{dashboard.url}/simulate?{SMALL}&view=5")
     page.locator(".movie[data-shown]").wait_for()
     page.get_by_role("button", name="Align this scan").wait_for()  # the script has come to its end
-    wait_for(lambda: told(page).startswith("view 5 of 24"))
+    wait_for(lambda: told(page).startswith("View 5 (0 to 23)"))
 
     perfect, measured = page.evaluate(GREY)
     assert perfect != measured
     sent = shown(page)
     page.get_by_role("button", name="Play").click()
-    wait_for(lambda: not told(page).startswith("view 5 "))
+    wait_for(lambda: not told(page).startswith("View 5 "))
     wait_for(lambda: page.evaluate(GREY)[0] != perfect)
     page.get_by_role("button", name="Pause").click()
     page.locator(".movie .view").press("ArrowRight")
@@ -52,4 +52,21 @@ def test_the_movie_plays_by_itself_and_a_link_shows_its_view(
     wait_for(lambda: shown(page) > sent)
     wait_for(lambda: "rows=40" in page.url)
     assert "view=" in page.url
+    assert page.locator('[data-testid="stException"]').count() == 0
+
+
+def test_a_browsers_back_from_align_finds_simulate_as_it_was_left(
+    dashboard: Dashboard, open_page: Callable[..., Any]
+) -> None:
+    page = open_page(f"{dashboard.url}/simulate?{SMALL}")
+    page.get_by_role("button", name="Align this scan").wait_for()
+    page.get_by_role("slider", name="Rows, px").press("ArrowRight")
+    wait_for(lambda: "rows=40" in page.url)
+    page.locator(".movie[data-shown='2']").wait_for()
+    page.get_by_role("button", name="Align this scan").click()
+    page.get_by_role("heading", name="Align").wait_for()
+    wait_for(lambda: "scan=" in page.url)
+    page.go_back()
+    page.get_by_role("heading", name="Simulate").wait_for()
+    wait_for(lambda: "rows=40" in page.url and "kind=Foam" in page.url and "scan=" not in page.url)
     assert page.locator('[data-testid="stException"]').count() == 0
