@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from pages.shared import reading
 from pages.shared.live_plot import live_plot
 from pages.shared.looks import STATES, is_dark
-from pages.shared.words import duration
+from pages.shared.words import duration, plain
 from tomoalign_core.learn import comparison
 from tomoalign_core.learn.comparison import Summary
 from tomoalign_core.learn.jobs import read_only
@@ -110,8 +111,10 @@ def table(summaries: Sequence[Summary], keys: Mapping[str, figures.Key], case: s
     ways = ("monitor",) if read_only() else ("monitor", "train")
     first = ("key", "run", "state", *ways, "best_dx_px", "best_dy_px", "best_ratio", "last_dx_px", "last_dy_px")
     then = ("best_epoch", "best_loss", "last_loss", "progress", "trained_for", "rate", "device", "parameters")
+    shown: dict[str, Any] = {"best_loss": plain, "last_loss": plain}  # a column's own format has no minus sign
+    shown |= {path: "{:g}" for path, values in settings.items() if all(isinstance(v, float) for v in values)}
     st.dataframe(
-        rows,
+        pd.DataFrame(rows).style.format(shown, na_rep="–"),
         width="stretch",
         hide_index=True,
         placeholder="–",
@@ -143,9 +146,9 @@ def _columns() -> dict[str, Any]:
         ),
         "last_dx_px": number("last dx, px", format="%.3f", help=error + "in the last epoch."),
         "last_dy_px": number("last dy, px", format="%.3f", help=error + "in the last epoch."),
-        "best_epoch": number("best epoch", help="The epoch of the least error of all cases; its weights are kept."),
-        "best_loss": number("best loss", format="%.3g", help="Validation loss in the best epoch."),
-        "last_loss": number("last loss", format="%.3g", help="Validation loss in the last epoch."),
+        "best_epoch": number("best epoch", format="%d", help="The one of the least error; its weights are kept."),
+        "best_loss": number("best loss", help="Validation loss in the best epoch."),
+        "last_loss": number("last loss", help="Validation loss in the last epoch."),
         "progress": st.column_config.TextColumn("steps"),
         "trained_for": st.column_config.TextColumn("trained for"),
         "rate": number("stacks/s", format="%.1f", help="Training stacks simulated and learnt from."),

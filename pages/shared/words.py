@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tomoalign_core.show.numbers import duration as duration
 from tomoalign_core.show.numbers import pixels as pixels
+from tomoalign_core.show.numbers import plain as plain
 from tomoalign_core.show.numbers import roughly as roughly
 
 GAUGE = (

@@ -19,6 +19,7 @@ from tomoalign_core.config import (
     Cnn3dConfig,
     DatasetConfig,
     MisalignConfig,
+    NoiseConfig,
     RunConfig,
     ScanConfig,
     SimulationConfig,
@@ -30,6 +31,7 @@ from tomoalign_core.learn.dataset import collate, validation_stacks
 from tomoalign_core.learn.models import Estimate
 from tomoalign_core.learn.process import run_training
 from tomoalign_core.learn.weights import load_weights
+from tomoalign_core.metrics import cramer_rao_roll
 
 ROOT = Path(__file__).parents[2]
 SCAN = ScanConfig(n_views=14, n_rows=24, n_cols=28)
@@ -288,3 +290,20 @@ def test_a_warm_up_of_a_single_step_divides_by_nothing() -> None:
         optimizer.step()
         schedule.step()
     assert 0 < optimizer.param_groups[0]["lr"] < settings.train.learning_rate
+
+
+def test_errors_of_the_roll_are_noted_with_their_bound_and_with_those_of_knowing_nothing() -> None:
+    noisy = SimulationConfig(
+        scan=SCAN, misalign=MisalignConfig(roll_sigma_deg=1.0), noise=NoiseConfig(gaussian=0.05), seed=3
+    )
+    cases = (
+        ValidationCase(name="noisy", stacks=2, simulation=noisy),
+        ValidationCase(name="clean", stacks=1, simulation=SimulationConfig(scan=SCAN)),
+    )
+    stacks = validation_stacks(DatasetConfig(scan=SCAN, validation=cases), "cpu")
+    said = recorder.roll_limits(stacks["noisy"])
+    rolls = np.concatenate([s.shifts.roll_deg - s.shifts.roll_deg.mean() for s in stacks["noisy"]])
+    views = np.concatenate([cramer_rao_roll(s.clean.numpy(), gaussian=s.gaussian) for s in stacks["noisy"]])
+    assert said["label_sigma_roll_deg"] == pytest.approx(np.sqrt(np.mean(rolls**2)))
+    assert said["bound_roll_deg"] == pytest.approx(np.sqrt(np.mean(views**2)))
+    assert recorder.roll_limits(stacks["clean"])["bound_roll_deg"] == 0

@@ -193,3 +193,16 @@ def test_training_steps_can_be_overlaid_and_nothing_starts_when_read_only(
     figure = next(figure for alt, figure in live_figures(well(at)).items() if alt.startswith("error in dx"))
     assert {trace["name"] for trace in figure["data"] if trace.get("showlegend", True)} == {"plain", "fast", "wide"}
     assert not [link for link in at.get("page_link") if "Train" in link.label]
+
+
+def test_a_run_without_an_epoch_has_dashes_and_a_loss_below_zero_a_minus_sign(
+    three: list[Run],
+) -> None:
+    (three[2].path / "metrics.jsonl").unlink()
+    lines = [{**line, "cases": {CASE: {**line["cases"][CASE], "loss": -1.5}}} for line in three[0].metrics("epoch")]
+    for line in lines:
+        three[0].append_metrics(line)
+    table = well(show("compare", runs=names(three))).dataframe[0]
+    assert table.value.set_index("run").loc["plain"]["best_loss"] == -1.5
+    assert table.proto.placeholder == "–"
+    assert "−1.5" in table.proto.arrow_data.styler.display_values.decode(errors="ignore")

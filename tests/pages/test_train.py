@@ -327,3 +327,8 @@ def test_a_copied_workspace_keeps_the_dates_of_its_runs(trained: Path, workspace
     run = in_state(trained, workspace, "finished")
     os.utime(run.path / "config.json", (0, 0))
     assert f"{started(run):%Y%m%d-%H%M%S}" == run.id[:15]
+
+
+def test_a_preset_that_is_not_there_is_told_in_one_line() -> None:
+    at = well(show("train", preset="nonsense"))
+    assert [box.value for box in at.warning if "preset=nonsense" in box.value]
