@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,10 +16,16 @@ from tomoalign_core.geometry import (
     compose,
     gauge_functions,
     gauge_projector,
+    gauge_vectors,
     invert,
+    placed_as,
     remove_gauge,
     rotation,
+    shift_error,
+    side_by_side,
 )
+from tomoalign_core.simulate.phantoms import Ellipsoids
+from tomoalign_core.simulate.project import project_ellipsoids
 
 ANGLE_SETS = {
     "half turn": angles(60),
@@ -188,12 +196,56 @@ def test_a_table_without_used_views_is_left_as_it_is():
 
 
 def test_gauge_free_table_keeps_what_is_not_a_shift():
-    shifts = random_shifts(20, 9)
+    shifts = replace(random_shifts(20, 9), roll_deg=np.zeros(20))
     free = shifts.gauge_free()
     for name, axis in (("dx_px", "dx"), ("dy_px", "dy"), ("roll_deg", "roll")):
-        np.testing.assert_array_equal(getattr(free, name), remove_gauge(getattr(shifts, name), angles(20), axis=axis))
+        alone = remove_gauge(getattr(shifts, name), angles(20), axis=axis)
+        np.testing.assert_allclose(getattr(free, name), alone, atol=1e-12)
     np.testing.assert_array_equal(free.angle_rad, shifts.angle_rad)
     np.testing.assert_array_equal(free.used, shifts.used)
+
+
+def ellipsoid_at(place: np.ndarray) -> Ellipsoids:
+    return Ellipsoids(density=np.array([0.1]), center=place[None], form=np.diag([81.0, 30.0, 16.0])[None])
+
+
+def test_an_object_elsewhere_under_the_same_stage_is_the_same_scan_under_a_stage_moved_by_the_gauge():
+    angle, shifts = angles(25), replace(random_shifts(25, 4), roll_deg=np.random.default_rng(1).normal(0, 3, 25))
+    aside = gauge_vectors(angle, shifts.roll_deg) @ [0.0, 3.0, -2.0, 1.5]
+    moved = replace(shifts, dx_px=shifts.dx_px + aside[:, 0], dy_px=shifts.dy_px + aside[:, 1])
+    size = {"n_rows": 60, "n_cols": 80}
+    here = project_ellipsoids(ellipsoid_at(np.zeros(3)), angle, shifts=moved, **size)
+    there = project_ellipsoids(ellipsoid_at(np.array([3.0, -2.0, 1.5])), angle, shifts=shifts, **size)
+    np.testing.assert_allclose(here, there, atol=2e-4)
+    error = shift_error(moved, shifts)
+    np.testing.assert_allclose([error.dx_px, error.dy_px, error.roll_deg], 0, atol=1e-9)
+    # dx and dy each on their own would call the same scan wrong
+    assert np.abs(remove_gauge(aside[:, 1], angle, axis="dy")).max() > 0.1
+
+
+def test_a_table_without_its_gauge_describes_the_same_scan():
+    shifts = replace(random_shifts(30, 5), roll_deg=np.random.default_rng(2).normal(0, 3, 30))
+    free = replace(shifts.gauge_free(), roll_deg=shifts.roll_deg)
+    assert np.abs(free.dx_px - shifts.dx_px).max() > 0.1
+    error = shift_error(free, shifts)
+    np.testing.assert_allclose([error.dx_px, error.dy_px], 0, atol=1e-9)
+
+
+def test_tables_side_by_side_and_placed_alike_differ_by_the_error_alone():
+    found, truth = random_shifts(20, 1), random_shifts(20, 2)
+    error, (ours, theirs), placed = shift_error(found, truth), side_by_side(found, truth), placed_as(found, truth)
+    for name in ("dx_px", "dy_px", "roll_deg"):
+        expected = getattr(error, name)
+        np.testing.assert_allclose(getattr(ours, name) - getattr(theirs, name), expected, atol=1e-12)
+        np.testing.assert_allclose(getattr(placed, name) - getattr(truth, name), expected, atol=1e-12)
+
+
+def test_a_view_of_unknown_movement_does_not_spoil_the_others():
+    truth = random_shifts(20, 3)
+    found = replace(truth, dx_px=np.where(np.arange(20) == 7, np.nan, truth.dx_px))
+    error = shift_error(found, truth)
+    assert np.flatnonzero(np.isnan(error.dx_px)).tolist() == [7]
+    assert np.nanmax(np.abs(error.dx_px)) < 1e-9
 
 
 def test_unknown_axis_is_named():
@@ -201,20 +253,23 @@ def test_unknown_axis_is_named():
         gauge_functions(angles(3), axis="dz")
 
 
-@pytest.mark.parametrize("axis", ["dx", "dy"])
+@pytest.mark.parametrize("roll_deg", [0.0, 3.0])
 @pytest.mark.parametrize("name", ANGLE_SETS)
-def test_torch_projector_agrees_with_numpy(name: str, axis: str):
+def test_torch_projector_agrees_with_numpy(name: str, roll_deg: float):
     angle = ANGLE_SETS[name]
-    shift = np.random.default_rng(5).normal(0, 4, len(angle))
-    q = gauge_projector(torch.from_numpy(angle)[None], axis=axis)
-    x = torch.from_numpy(shift)[None, :, None]
-    rest = (x - q @ (q.mT @ x))[0, :, 0].numpy()
-    np.testing.assert_allclose(rest, remove_gauge(shift, angle, axis=axis), atol=1e-6)
+    rng = np.random.default_rng(5)
+    dx, dy, roll = rng.normal(0, 4, len(angle)), rng.normal(0, 4, len(angle)), rng.normal(0, roll_deg, len(angle))
+    q = gauge_projector(torch.from_numpy(angle)[None], torch.from_numpy(np.deg2rad(roll))[None])
+    x = torch.from_numpy(np.stack([dx, dy], -1)).reshape(1, -1, 1)
+    rest = (x - q @ (q.mT @ x)).reshape(-1, 2).numpy()
+    free = Shifts.from_arrays(angle_rad=angle, dx_px=dx, dy_px=dy, roll_deg=roll).gauge_free()
+    np.testing.assert_allclose(rest, np.stack([free.dx_px, free.dy_px], -1), atol=1e-6)
 
 
 def test_torch_projector_takes_each_stack_of_a_batch_with_its_own_angles():
     both = torch.from_numpy(np.stack([angles(12), angles(12, range_deg=360)]))
-    batch = gauge_projector(both, axis="dx")
+    roll = torch.from_numpy(np.random.default_rng(6).normal(0, 0.02, (2, 12)))
+    batch = gauge_projector(both, roll)
     for i in range(2):
-        one = gauge_projector(both[i : i + 1], axis="dx")[0]
+        one = gauge_projector(both[i : i + 1], roll[i : i + 1])[0]
         torch.testing.assert_close(batch[i] @ batch[i].T, one @ one.T)

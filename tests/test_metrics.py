@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import least_squares
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from tomoalign_core.geometry import Shifts, angles
+from tomoalign_core.geometry import Shifts, angles, gauge_vectors
 from tomoalign_core.metrics import (
     cramer_rao,
     cramer_rao_roll,
@@ -48,7 +50,7 @@ def test_the_truth_scores_zero():
 def test_errors_outside_the_gauge_are_counted_whole():
     """cos 2θ on a full turn is at right angles to the gauge: RMSE, median and worst are those of the wave itself."""
     angle = angles(72, range_deg=360)
-    truth = table(angle=angle)
+    truth = replace(table(angle=angle), roll_deg=np.zeros(72))
     wave = 0.3 * np.cos(2 * angle)
     score = score_shifts(off_by(truth, wave, 2 * wave), truth)
     assert score.dx_rmse_px == pytest.approx(0.3 / np.sqrt(2))
@@ -63,7 +65,7 @@ def test_errors_outside_the_gauge_are_counted_whole():
 @settings(max_examples=30, deadline=None)
 def test_score_is_unchanged_by_the_gauge(a: float, b: float, c: float, d: float):
     truth, found = table(0), table(1)
-    moved = off_by(found, a * np.cos(ANGLE) + b * np.sin(ANGLE) + c, np.full(len(ANGLE), d))
+    moved = off_by(found, *(gauge_vectors(ANGLE, truth.roll_deg) @ [c, a, b, d]).T)
     before, after = score_shifts(found, truth).as_dict(), score_shifts(moved, truth).as_dict()
     for name, value in before.items():
         if "raw" not in name:
@@ -71,7 +73,7 @@ def test_score_is_unchanged_by_the_gauge(a: float, b: float, c: float, d: float)
 
 
 def test_raw_error_sees_the_gauge():
-    truth = table()
+    truth = replace(table(), roll_deg=np.zeros(48))
     score = score_shifts(off_by(truth, np.full(48, 3.0), np.full(48, -2.0)), truth)
     assert (score.dx_raw_rmse_px, score.dy_raw_rmse_px) == pytest.approx((3, 2))
     assert score.dx_rmse_px == pytest.approx(0, abs=1e-12)

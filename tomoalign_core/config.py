@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 if TYPE_CHECKING:
     import numpy as np
 
-SCHEMA = 1
+SCHEMA = 2  # 2: the gauge of dx and dy turns with the roll
 Engine = Literal["torch", "tomopy"]
 
 

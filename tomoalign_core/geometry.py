@@ -8,7 +8,9 @@ A *shift* is what the stage did: content was first turned by ``roll_deg`` (from 
 centre) and then moved by ``dx_px`` to the right and ``dy_px`` down. The *correction* is the inverse.
 
 The *gauge* is what no method can know from the data alone: in dx the combination ``c + a cos + b sin`` (the axis is
-elsewhere, the object sits elsewhere), in dy a constant, in roll a constant.
+elsewhere, the object sits elsewhere), in dy a constant, in roll a constant. An object that sits elsewhere is turned by
+the roll of each view with its place, so that the first two are counted before the roll: in the shift, they are turned
+by it. With 1 degree of roll and an object 3 px aside that is 0.05 px in dy, a view.
 """
 
 from __future__ import annotations
@@ -83,13 +85,62 @@ class Shifts:
         return len(self.angle_rad)
 
     def gauge_free(self) -> Shifts:
-        """The same table with the unobservable part taken out of dx, dy and roll (over the used views)."""
-        return replace(
-            self,
-            dx_px=remove_gauge(self.dx_px, self.angle_rad, axis="dx", used=self.used),
-            dy_px=remove_gauge(self.dy_px, self.angle_rad, axis="dy", used=self.used),
-            roll_deg=remove_gauge(self.roll_deg, self.angle_rad, axis="roll", used=self.used),
-        )
+        """The same table with the unobservable part taken out of dx, dy and roll (over the used views).
+
+        It describes the same movement, of an object that sits elsewhere.
+        """
+        return _less_gauge(self, self.roll_deg)
+
+
+def shift_error(found: Shifts, truth: Shifts) -> Shifts:
+    """Found minus true without the gauge, fitted over the views that ``found`` uses; its sigma and used are kept.
+
+    The data cannot tell the truth from the truth of an object that sits elsewhere: the error is the distance from
+    the nearest of these.
+
+    Raises
+    ------
+    ValueError
+        If the tables differ in length.
+
+    >>> angle, zero = angles(8), np.zeros(8)
+    >>> truth = Shifts.from_arrays(angle_rad=angle, dx_px=zero, dy_px=zero, roll_deg=2 * np.sin(3 * angle))
+    >>> aside = gauge_vectors(angle, truth.roll_deg) @ [1.0, 2.0, 0.0, 3.0]
+    >>> error = shift_error(replace(truth, dx_px=aside[:, 0], dy_px=aside[:, 1]), truth)
+    >>> bool(max(np.abs(error.dx_px).max(), np.abs(error.dy_px).max()) < 1e-9)
+    True
+    """
+    if len(found) != len(truth):
+        raise ValueError(f"{len(found)} views were found, the truth has {len(truth)}")
+    names = ("dx_px", "dy_px", "roll_deg")
+    return _less_gauge(replace(found, **{n: getattr(found, n) - getattr(truth, n) for n in names}), truth.roll_deg)
+
+
+def side_by_side(found: Shifts, truth: Shifts) -> tuple[Shifts, Shifts]:
+    """Both tables without a gauge, the found one with that of the truth, so that they differ by the error alone."""
+    return _plus(truth.gauge_free(), shift_error(found, truth)), truth.gauge_free()
+
+
+def placed_as(found: Shifts, truth: Shifts) -> Shifts:
+    """The found table with the gauge of the truth, so that a correction puts the object where the true one would."""
+    return _plus(truth, shift_error(found, truth))
+
+
+def _plus(table: Shifts, error: Shifts) -> Shifts:
+    names = ("dx_px", "dy_px", "roll_deg")
+    return replace(error, **{n: getattr(table, n) + getattr(error, n) for n in names})
+
+
+def _less_gauge(table: Shifts, roll_deg: Float) -> Shifts:
+    """A table, or the difference of two, without the gauge of a stage that rolled by ``roll_deg``."""
+    moved = np.stack([table.dx_px, table.dy_px], -1)
+    keep = table.used & np.isfinite(moved).all(axis=1)
+    basis = gauge_vectors(table.angle_rad, np.nan_to_num(roll_deg))
+    if keep.any():
+        fit, *_ = np.linalg.lstsq(basis[keep].reshape(-1, 4), moved[keep].reshape(-1), rcond=1e-9)
+        moved = moved - basis @ fit
+    roll = remove_gauge(table.roll_deg, table.angle_rad, axis="roll", used=table.used)
+    return replace(table, dx_px=moved[:, 0], dy_px=moved[:, 1], roll_deg=roll)
 
 
 def rotation(roll_deg: ArrayLike) -> Float:
@@ -169,15 +220,32 @@ def remove_gauge(shift: ArrayLike, angle_rad: ArrayLike, *, axis: str, used: Arr
     return values - basis @ fit
 
 
-def gauge_projector(angle_rad: torch.Tensor, *, axis: str) -> torch.Tensor:
-    """An orthonormal basis Q (B, N, k) of the gauge functions for angles (B, N); ``x - Q Qᵀ x`` is free of them.
+def gauge_vectors(angle_rad: ArrayLike, roll_deg: ArrayLike) -> Float:
+    """What (dx, dy) cannot be told from an object that sits elsewhere, shape (N, 2, 4), of a stage that rolls so.
 
-    Built in double precision by SVD, directions below 1e-6 of the largest are dropped (set to zero).
+    The columns: the axis aside by 1 px, the object aside by 1 px along x and along y, and up or down by 1 px; each
+    turned by the roll of the view, as the stage turns before it moves.
+    """
+    level = gauge_functions(angle_rad, axis="dx")
+    place = np.zeros((len(level), 2, 4))
+    place[:, 0, :3], place[:, 1, 3] = level, 1.0
+    return rotation(roll_deg) @ place
+
+
+def gauge_projector(angle_rad: torch.Tensor, roll_rad: torch.Tensor | None = None) -> torch.Tensor:
+    """An orthonormal basis Q (B, 2N, 4) of ``gauge_vectors``; ``x - Q Qᵀ x`` is free of them, for x of all dx, dy, dx …
+
+    ``angle_rad`` and ``roll_rad`` (none: no roll) have shape (B, N). Built in double precision by SVD; directions
+    below 1e-6 of the largest are dropped (set to zero).
     """
     import torch  # takes seconds; who only draws or reads files need not wait for it
 
     angle = angle_rad.double()
-    one = torch.ones_like(angle)
-    basis = torch.stack([one, angle.cos(), angle.sin()], -1) if axis == "dx" else one[..., None]
-    q, s, _ = torch.linalg.svd(basis, full_matrices=False)
-    return (q * (s > 1e-6 * s[..., :1])[..., None, :]).to(angle_rad.dtype)
+    roll = torch.zeros_like(angle) if roll_rad is None else roll_rad.double()
+    one, zero = torch.ones_like(angle), torch.zeros_like(angle)
+    c, s = roll.cos(), roll.sin()
+    aside = torch.stack([one, angle.cos(), angle.sin(), zero], -1)  # before the roll: along u, and along v
+    up = torch.stack([zero, zero, zero, one], -1)
+    turned = [c[..., None] * aside - s[..., None] * up, s[..., None] * aside + c[..., None] * up]
+    q, size, _ = torch.linalg.svd(torch.stack(turned, -2).flatten(1, 2), full_matrices=False)
+    return (q * (size > 1e-6 * size[..., :1])[..., None, :]).to(angle_rad.dtype)

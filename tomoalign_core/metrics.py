@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tomoalign_core.geometry import Shifts, centred_axis, remove_gauge
+from tomoalign_core.geometry import Shifts, centred_axis, shift_error
 
 Float = NDArray[np.float64]
 
@@ -41,15 +41,9 @@ def score_shifts(found: Shifts, truth: Shifts) -> ShiftScore:
     ValueError
         If the tables differ in length.
     """
-    if len(found) != len(truth):
-        raise ValueError(f"{len(found)} views were found, the truth has {len(truth)}")
     used = found.used
-
-    def rest(name: str, axis: str) -> Float:
-        error = getattr(found, name) - getattr(truth, name)
-        return remove_gauge(error, truth.angle_rad, axis=axis, used=used)[used]
-
-    dx, dy, roll = rest("dx_px", "dx"), rest("dy_px", "dy"), rest("roll_deg", "roll")
+    error = shift_error(found, truth)
+    dx, dy, roll = error.dx_px[used], error.dy_px[used], error.roll_deg[used]
     return ShiftScore(
         dx_rmse_px=rms(dx),
         dy_rmse_px=rms(dy),

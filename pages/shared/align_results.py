@@ -27,7 +27,7 @@ from pages.shared.words import GAUGE
 from tomoalign_core.config import InputError
 from tomoalign_core.edits import Compose
 from tomoalign_core.files.shifts import to_csv, to_nabu, to_xf
-from tomoalign_core.geometry import Shifts, remove_gauge
+from tomoalign_core.geometry import Shifts, shift_error
 from tomoalign_core.learn.jobs import read_only
 from tomoalign_core.show import alignment
 
@@ -135,11 +135,8 @@ def _per_view(result: Result, now: Found, known: Any) -> tuple[dict[str, np.ndar
             help=f"{RESIDUAL} The error is without its gauge.",
         )  # fmt: skip
     if kind == kinds[1]:
-        error = {
-            part: np.abs(remove_gauge(getattr(now.shifts, f"{part}_px") - getattr(truth, f"{part}_px"), truth.angle_rad,
-                                      axis=part, used=now.shifts.used))
-            for part in ("dx", "dy")
-        }  # fmt: skip
+        rest = shift_error(now.shifts, truth)
+        error = {"dx": np.abs(rest.dx_px), "dy": np.abs(rest.dy_px)}
         return error, "error, px"
     return ({"residual": known.per_view} if known else {}), "residual, share of view"
 

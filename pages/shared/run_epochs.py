@@ -9,7 +9,7 @@ import streamlit as st
 from pages.shared import reading
 from pages.shared.live_plot import live_plot
 from pages.shared.run_charts import View, bound_of
-from tomoalign_core.geometry import Shifts
+from tomoalign_core.geometry import Shifts, shift_error
 from tomoalign_core.learn.runs import Run, sample_shifts
 from tomoalign_core.metrics import share_within
 from tomoalign_core.show import figures
@@ -145,8 +145,8 @@ def sample_figures(path: str, epoch: int, case: str, bound_px: tuple[float, floa
 
 def calibration(found: Shifts, truth: Shifts) -> str:
     """Whether the network knows how well it does: the share of errors within its own ±σ, gauge removed."""
-    found, truth = found.gauge_free(), truth.gauge_free()
-    errors = {"dx": found.dx_px - truth.dx_px, "dy": found.dy_px - truth.dy_px}
+    rest = shift_error(found, truth)
+    errors = {"dx": rest.dx_px, "dy": rest.dy_px}
     sigmas = {"dx": found.dx_sigma_px, "dy": found.dy_sigma_px}
     said = []
     for factor, promised in PROMISED.items():

@@ -13,7 +13,7 @@ from PIL import Image
 from tomoalign_core.align import find_shifts, move_views, undo_shifts
 from tomoalign_core.config import SimulationConfig
 from tomoalign_core.files.stacks import read_stack
-from tomoalign_core.geometry import Shifts
+from tomoalign_core.geometry import Shifts, side_by_side
 from tomoalign_core.learn.lesson import PROBE_PX, Faults, load_record
 from tomoalign_core.metrics import rms, scan_bound, score_shifts
 from tomoalign_core.samples import sample
@@ -145,7 +145,7 @@ def _draw_aligned(seen: Aligned, figures: Figures, path: Path) -> None:
 
 
 def _draw_movement(paper: Image.Image, seen: Aligned, figures: Figures, top: int) -> None:
-    truth, found = seen.truth.gauge_free(), seen.found.gauge_free()
+    found, truth = side_by_side(seen.found, seen.truth)
     angle = np.rad2deg(truth.angle_rad)
     half = (paper.width - 3 * 44) // 2
     for place, part in enumerate(("dx", "dy")):

@@ -83,7 +83,7 @@ def levels(config: RunConfig) -> Levels:
     for step in range(config.dataset.fixed or 1):
         batch = training_batch(config.dataset, step, 1)
         total.append(float(batch.shift.square().mean()))
-        free.append(float(without_gauge(batch.shift, batch.angle_rad).square().mean()))
+        free.append(float(without_gauge(batch.shift, batch.angle_rad, batch.roll_rad).square().mean()))
     variance, rest = float(np.mean(total)), float(np.mean(free))
     return Levels(variance=variance, free_variance=rest, floor=variance - rest)
 

@@ -10,14 +10,11 @@ from tomoalign_core.learn.dataset import Batch
 from tomoalign_core.learn.models.estimate import Estimate
 
 
-def without_gauge(error: torch.Tensor, angle_rad: torch.Tensor) -> torch.Tensor:
-    """Take the unobservable part out of errors (B, N, 2) by least squares, per stack."""
-    parts = []
-    for i, axis in enumerate(("dx", "dy")):
-        q = gauge_projector(angle_rad, axis=axis)
-        x = error[..., i, None]
-        parts.append((x - q @ (q.mT @ x))[..., 0])
-    return torch.stack(parts, -1)
+def without_gauge(error: torch.Tensor, angle_rad: torch.Tensor, roll_rad: torch.Tensor | None = None) -> torch.Tensor:
+    """Take the unobservable part out of errors (B, N, 2) by least squares, per stack; ``roll_rad`` (B, N) is true."""
+    q = gauge_projector(angle_rad, roll_rad)
+    x = error.flatten(1)[..., None]
+    return (x - q @ (q.mT @ x)).view_as(error)
 
 
 def loss_of(name: str, estimates: list[Estimate], batch: Batch) -> torch.Tensor:
@@ -33,7 +30,7 @@ def loss_of(name: str, estimates: list[Estimate], batch: Batch) -> torch.Tensor:
         if name == "raw-mse":
             total = total + raw.square().mean()
             continue
-        error = without_gauge(raw, batch.angle_rad)
+        error = without_gauge(raw, batch.angle_rad, batch.roll_rad)
         smooth = F.smooth_l1_loss(error, torch.zeros_like(error))
         if name == "laplace":
             assert estimate.log_b is not None
@@ -72,9 +69,9 @@ def errors_of(estimate: Estimate, batch: Batch) -> dict[str, float]:
 
     ``label_variance_px2`` is the mean square of the labels without their gauge, ``gauge_px2`` that of their gauge.
     """
-    error = without_gauge(estimate.shift - batch.shift, batch.angle_rad)
+    error = without_gauge(estimate.shift - batch.shift, batch.angle_rad, batch.roll_rad)
     square = error.square().mean(dim=(0, 1))
-    label = without_gauge(batch.shift, batch.angle_rad)
+    label = without_gauge(batch.shift, batch.angle_rad, batch.roll_rad)
     values = {
         "rmse_dx_px": square[0].sqrt(),
         "rmse_dy_px": square[1].sqrt(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from tomoalign_core.config import InputError, SimulationConfig
 from tomoalign_core.edits import check_same_scan
 from tomoalign_core.files.shifts import read_csv, to_csv
 from tomoalign_core.files.stacks import Stack
-from tomoalign_core.geometry import Shifts
+from tomoalign_core.geometry import Shifts, placed_as, shift_error
 from tomoalign_core.learn.train import choose_device
 from tomoalign_core.metrics import psnr, rms, scan_bound, score_shifts
 from tomoalign_core.report.common import GAUGE, accuracy_drawings, footer, movements, number, picture_drawings, versions
@@ -198,7 +198,7 @@ def _facts(stack: Stack, first: Alignment) -> list[tuple[str, str]]:
 
 
 def _before_after(stack: Stack, found: Shifts, perfect: Images | None) -> Section:
-    placed = found if stack.truth is None else _placed_as(found, stack.truth)
+    placed = found if stack.truth is None else placed_as(found, stack.truth)
     band = _band(stack.proj.shape, [placed] if stack.truth is None else [placed, stack.truth])
     proj = stack.proj[:, band]
     stacks = {BEFORE: proj, AFTER: undo_shifts(proj, placed)[0]}
@@ -230,13 +230,6 @@ def _band(shape: tuple[int, ...], tables: Sequence[Shifts]) -> slice:
     return slice(cut, rows - cut)
 
 
-def _placed_as(found: Shifts, truth: Shifts) -> Shifts:
-    """The found shifts with the gauge of the truth, so that the slices show the object in the same place."""
-    ours, theirs = found.gauge_free(), truth.gauge_free()
-    names = ("dx_px", "dy_px", "roll_deg")
-    return replace(ours, **{n: getattr(ours, n) + getattr(truth, n) - getattr(theirs, n) for n in names})
-
-
 def _shifts(stack: Stack, alignments: Sequence[Alignment], bound_px: tuple[float, float] | None) -> Section:
     first = alignments[0]
     heading = "Found shifts"
@@ -262,8 +255,7 @@ def _confidence(first: Alignment, truth: Shifts | None) -> list[Section]:
         largest = int(np.nanargmax(np.where(shifts.used, sigma, np.nan)))
         row = [part, number(float(np.nanmedian(sigma[shifts.used]))), number(float(sigma[largest])), str(largest)]
         if truth is not None:
-            free, true = shifts.gauge_free(), truth.gauge_free()
-            error = np.abs(getattr(free, f"{part}_px") - getattr(true, f"{part}_px"))[shifts.used]
+            error = np.abs(getattr(shift_error(shifts, truth), f"{part}_px"))[shifts.used]
             row += [f"{100 * np.mean(error < k * sigma[shifts.used]):.0f} %" for k in (1, 2)]
         rows.append(row)
     if truth is not None:

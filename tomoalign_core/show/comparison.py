@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from tomoalign_core.geometry import Shifts
+from tomoalign_core.geometry import Shifts, shift_error
 from tomoalign_core.show.curves import Course, Look, smooth, thin
 from tomoalign_core.show.numbers import plain
 from tomoalign_core.show.style import COLOUR, FAINT, RUNS, SYMBOLS, blank, dress, ink, log_axis
@@ -270,10 +270,10 @@ def errors_over_angle(
     """Found minus true of each view over the angle, gauge removed, by run id; ``part`` is "dx" or "dy"."""
     figure = blank(dark=dark, height=280)
     for run_id, (found, truth) in pairs.items():
-        key, (ours, theirs) = keys[run_id], (found.gauge_free(), truth.gauge_free())
+        key, error = keys[run_id], shift_error(found, truth)
         figure.add_scatter(
             x=np.rad2deg(truth.angle_rad),
-            y=getattr(ours, f"{part}_px") - getattr(theirs, f"{part}_px"),
+            y=getattr(error, f"{part}_px"),
             name=key.name,
             mode="lines+markers",
             line={"color": key.colour, "width": 1.4, "dash": key.dash},

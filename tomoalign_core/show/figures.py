@@ -15,7 +15,7 @@ from PIL import Image
 from plotly.subplots import make_subplots
 from scipy.special import ndtr
 
-from tomoalign_core.geometry import Shifts
+from tomoalign_core.geometry import Shifts, shift_error, side_by_side
 from tomoalign_core.show.style import COLOUR, FAINT, band, dress, figure_of, ink, log_axis
 
 UNIT = {"dx": "px", "dy": "px", "roll": "degrees"}
@@ -224,7 +224,7 @@ def shifts_over_angle(
             line = _line(truth.gauge_free(), part, name="true", colour=ink(dark), group="true", legend=row == 1)
             figure.add_trace(line.update(mode="markers", marker={"size": 6, "symbol": "circle-open"}), row, 1)
         for number, (name, shifts) in enumerate(found.items()):
-            free = shifts.gauge_free()
+            free = shifts.gauge_free() if truth is None else side_by_side(shifts, truth)[0]
             colour = FAINT if number else COLOUR[part]
             if number == 0:
                 figure.add_traces(_confidence(free, part, colour, legend=row == 1), row, 1)
@@ -284,7 +284,7 @@ def _values(shifts: Shifts, part: str) -> NDArray[np.float64]:
 def found_against_true(found: Shifts, truth: Shifts, *, dark: bool = False, height: int = 380) -> go.Figure:
     """Found over true shift, one point a view, gauge removed, with the line on which a perfect aligner lies."""
     figure = go.Figure()
-    ours, theirs = found.gauge_free(), truth.gauge_free()
+    ours, theirs = side_by_side(found, truth)
     both = np.concatenate([theirs.dx_px, theirs.dy_px, ours.dx_px, ours.dy_px])
     ends = [float(both.min()), float(both.max())]
     figure.add_scatter(
@@ -318,7 +318,8 @@ def error_histogram(
     ----------
     bound_px : "dx" and "dy" to the Cramér-Rao bound: a dotted curve shows the errors that it alone would leave.
     """
-    error = {part: _values(found.gauge_free(), part) - _values(truth.gauge_free(), part) for part in ("dx", "dy")}
+    rest = shift_error(found, truth)
+    error = {part: _values(rest, part) for part in ("dx", "dy")}
     edges = _error_bins(np.concatenate(list(error.values())))
     middle, width = (edges[1:] + edges[:-1]) / 2, edges[1] - edges[0]
     figure = go.Figure()
