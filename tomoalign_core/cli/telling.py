@@ -1,19 +1,15 @@
-"""Commands that tell: what this machine has, all of it once, a report."""
+"""Commands that tell: what this machine has, all of it once, a report, how well each method does."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from tomoalign_core.config import InputError
-
-if TYPE_CHECKING:
-    pass
-
-
 from tomoalign_core.cli.root import app, check_kind, check_tilt_axis, tell_axis
+from tomoalign_core.config import InputError
 
 
 @app.command()
@@ -85,3 +81,60 @@ def report(
         tell_axis(stack.proj, tilt_axis)
         write_report(out, aligned_report(stack, methods=method, model=model, shifts_path=shifts, device=device))
     typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB; open it in a browser")
+
+
+bench = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure every method on simulated stacks.")
+app.add_typer(bench, name="bench")
+
+
+@bench.callback()
+def _bench() -> None:
+    """Measure every method on simulated stacks."""
+
+
+@bench.command("accuracy")
+def bench_accuracy(
+    case: Annotated[
+        list[str] | None, typer.Option(help="Only the cases whose name holds this; may be repeated")
+    ] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Only this method; may be repeated")] = None,
+    model: Annotated[str, typer.Option(help="Network: pretrained, a run, or a .safetensors file")] = "pretrained",
+    stacks: Annotated[int, typer.Option(help="Stacks a case, each of its own seed", min=1)] = 3,
+    quick: Annotated[bool, typer.Option("--quick", help="One stack a case, and no large ones")] = False,
+    scan: Annotated[
+        Path | None, typer.Option(help="A well aligned real scan too, with known movements injected")
+    ] = None,
+    json_path: Annotated[Path | None, typer.Option("--json", help="File for all figures")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "cpu",
+) -> None:
+    """Errors of every method on one suite of stacks, dx / dy in px without their gauge, beside the Cramér-Rao bound."""
+    import json
+    from dataclasses import asdict
+
+    from tomoalign_core.bench import SUITE, Row, as_table, measure, method_names, on_a_scan
+    from tomoalign_core.bench.suite import LARGEST_QUICK
+    from tomoalign_core.files.atomic import atomic_path
+
+    methods, number = method_names(method), 1 if quick else stacks
+    chosen = [c for c in SUITE.values() if not case or any(part in c.name for part in case)]
+    if not chosen:
+        raise InputError(f"--case {case[0] if case else ''}: no case of that name; there are {'; '.join(SUITE)}")
+    if quick:
+        chosen = [c for c in chosen if c.pixels <= LARGEST_QUICK]
+    if json_path is not None and not json_path.resolve().parent.is_dir():
+        raise InputError(f"{json_path}: the folder {json_path.resolve().parent} does not exist; make it first")
+    rows: list[Row] = []
+    for done, one in enumerate(chosen, 1):
+        rows += measure(one, methods, stacks=number, model=model, device=device)
+        typer.echo(f"{done} of {len(chosen)}: {one.name}", err=True)
+    if scan is not None:
+        rows += on_a_scan(scan, methods, stacks=number, model=model, device=device)
+    typer.echo(as_table(rows, methods))
+    if json_path is not None:
+        with atomic_path(json_path) as beside:
+            beside.write_text(json.dumps([_known(asdict(row)) for row in rows], indent=1), encoding="utf-8")
+
+
+def _known(row: dict[str, object]) -> dict[str, object]:
+    """A row for JSON, which has no word for "not a number": what is not known is null."""
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}

@@ -1,0 +1,102 @@
+"""The bench: its suite is what it says, its figures are those of the scores, and rivals speak our conventions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tomoalign_core.align import find_shifts
+from tomoalign_core.bench import SUITE, Row, as_table, measure, method_names, scans
+from tomoalign_core.bench.rivals import RIVALS, rival_shifts
+from tomoalign_core.cli.telling import bench_accuracy
+from tomoalign_core.config import InputError
+from tomoalign_core.metrics import scan_bound, score_shifts
+
+PLAIN = "blobs, 3 % noise"
+
+
+def test_the_suite_has_the_troubles_it_names() -> None:
+    assert all(name == case.name for name, case in SUITE.items())
+    wide = scans(SUITE["wider than the view"], 1)[0]
+    assert float(wide.clean[:, 40, [0, -1]].mean()) > 0.2  # there is no free air beside its middle
+    pillar = scans(SUITE["pillar, 3 % noise"], 1)[0]
+    assert float(pillar.clean[:, [0, -1]].max()) > 0.2
+    far = scans(SUITE["blobs, uniform ±20 px"], 1)[0]
+    assert 15 < np.abs(far.shifts.dx_px).max() <= 20
+    assert np.std(scans(SUITE["blobs, roll σ 3°"], 1)[0].shifts.roll_deg) > 2
+    assert not np.any(scans(SUITE["blobs, no roll"], 1)[0].shifts.roll_deg)
+    assert scans(SUITE["77 × 131 px"], 1)[0].proj.shape == (60, 77, 131)
+    assert np.ptp(scans(SUITE["wedge 120°"], 1)[0].angle_rad) == pytest.approx(np.deg2rad(120 * 59 / 60))
+
+
+def test_a_worn_detector_stays_where_it_is_while_the_object_moves() -> None:
+    scan = scans(SUITE["detector pattern, flicker"], 1)[0]
+    left = (scan.proj - scan.clean).mean(dim=0)  # the noise averages out over the views, the pattern does not
+    assert float(left.std()) == pytest.approx(0.03, rel=0.15)
+    mass = scan.clean.sum(dim=(1, 2))
+    assert float(mass.max() / mass.min()) > 1.05
+
+
+def test_scans_are_the_same_each_time_and_differ_from_each_other() -> None:
+    first, again = scans(SUITE[PLAIN], 2), scans(SUITE[PLAIN], 1)
+    np.testing.assert_array_equal(first[0].proj, again[0].proj)
+    assert float((first[0].proj - first[1].proj).abs().max()) > 0.3
+
+
+def test_a_row_holds_the_medians_of_the_scores() -> None:
+    row = measure(SUITE[PLAIN], ["center-of-mass"], stacks=3)[0]
+    made = scans(SUITE[PLAIN], 3)
+    scores = [score_shifts(find_shifts(s.proj.numpy(), s.angle_rad, method="center-of-mass"), s.shifts) for s in made]
+    assert row.dx_px == np.median([s.dx_rmse_px for s in scores])
+    assert row.worst_px == np.median([max(s.dx_worst_px, s.dy_worst_px) for s in scores])
+    bound = np.median([scan_bound(s.clean.numpy(), gaussian=s.gaussian, counts=s.counts) for s in made], axis=0)
+    assert row.ratio == pytest.approx((row.dx_px / bound[0], row.dy_px / bound[1]))
+    assert np.isnan(row.within_1_sigma)  # it states no σ
+
+
+def test_the_network_states_a_sigma_and_the_bench_says_whether_it_holds() -> None:
+    row = measure(SUITE[PLAIN], ["network"], stacks=1)[0]
+    assert 0.3 < row.within_1_sigma <= row.within_2_sigma <= 1
+
+
+def test_without_noise_there_is_no_ratio() -> None:
+    row = measure(SUITE["Shepp-Logan, clean"], ["center-of-mass"], stacks=1)[0]
+    assert row.bound_dx_px == 0 and np.isnan(row.ratio).all()
+
+
+@pytest.mark.parametrize("method", ["corrct-pre", "corrct-xc"])
+def test_what_corrct_finds_comes_in_our_signs_and_axes(method: str) -> None:
+    if method not in RIVALS:
+        pytest.skip("corrct is not installed")
+    scan = scans(SUITE["blobs, clean"], 1)[0]
+    score = score_shifts(rival_shifts(method, scan.proj.numpy(), scan.angle_rad), scan.shifts)
+    # jitter is σ = (4, 1) px: a wrong sign would double it, swapped axes would leave it
+    assert score.dx_rmse_px < 0.5 and score.dy_rmse_px < 0.5
+
+
+def test_a_table_names_what_it_shows() -> None:
+    figures = {"roll_deg": 0.1, "worst_px": 1.0, "within_1_sigma": 0.7, "within_2_sigma": 0.9, "seconds": 1.0}
+    row = Row(case="a", method="m", stacks=1, dx_px=0.1, dy_px=0.2, bound_dx_px=0.05, bound_dy_px=0.04, **figures)
+    assert as_table([row], ["m"]).splitlines()[-1] == "| a | 0.100 / 0.200 | 0.050 / 0.040 |"
+
+
+def test_an_unknown_method_is_named() -> None:
+    with pytest.raises(InputError, match="no method is called 'magic'"):
+        method_names(["magic"])
+
+
+def test_the_command_prints_a_table_and_writes_all_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "a.json"
+    bench_accuracy(case=[PLAIN], method=["center-of-mass"], quick=True, json_path=out)
+    said = capsys.readouterr().out
+    assert said.startswith("| stack | center-of-mass |") and PLAIN in said
+    row = json.loads(out.read_text())[0]
+    assert row["case"] == PLAIN and row["dx_px"] > 0 and row["within_1_sigma"] is None
+
+
+def test_a_case_that_there_is_not_is_refused() -> None:
+    with pytest.raises(InputError, match="--case fog"):
+        bench_accuracy(case=["fog"])

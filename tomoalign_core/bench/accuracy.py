@@ -1,0 +1,148 @@
+"""Score every method on stacks whose truth is known."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tomoalign_core import align
+from tomoalign_core.bench.rivals import RIVALS, rival_shifts
+from tomoalign_core.bench.suite import FIRST_SEED, Case, scans
+from tomoalign_core.config import InputError, MisalignConfig
+from tomoalign_core.files.stacks import read_stack
+from tomoalign_core.geometry import Shifts, shift_error
+from tomoalign_core.metrics import scan_bound, score_shifts
+from tomoalign_core.simulate.misalign import draw_shifts
+
+METHODS = (*align.METHODS, *RIVALS)
+SCAN_STAGES = {
+    "jitter σ (4, 1)": MisalignConfig(dx_sigma_px=4, dy_sigma_px=1),
+    "uniform ±10 px": MisalignConfig(dx_sigma_px=0, dy_sigma_px=0, uniform_px=10),
+}
+Labelled = tuple[np.ndarray, Shifts, tuple[float, float]]  # a stack, what the stage did, the bound of dx and dy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One method on one case: medians over its stacks, errors without their gauge, px, degrees and seconds.
+
+    ``worst_px`` is the largest error of any view in dx or dy, ``bound_…`` the Cramér-Rao bound (0 without noise, not a
+    number where it is unknown), ``within_…`` the share of views within 1 and 2 of the σ that the method states.
+    """
+
+    case: str
+    method: str
+    stacks: int
+    dx_px: float
+    dy_px: float
+    roll_deg: float
+    worst_px: float
+    bound_dx_px: float
+    bound_dy_px: float
+    within_1_sigma: float
+    within_2_sigma: float
+    seconds: float
+
+    @property
+    def ratio(self) -> tuple[float, float]:
+        """Error over bound, in dx and dy; not a number where there is no bound."""
+        pairs = ((self.dx_px, self.bound_dx_px), (self.dy_px, self.bound_dy_px))
+        dx, dy = (error / bound if bound > 0 else float("nan") for error, bound in pairs)
+        return dx, dy
+
+
+def method_names(names: Sequence[str] | None) -> tuple[str, ...]:
+    """The methods to score: those named, or all there are on this machine.
+
+    Raises
+    ------
+    InputError
+        If there is no such method here.
+    """
+    for name in names or ():
+        if name not in METHODS:
+            raise InputError(f"no method is called {name!r} on this machine; choose of {', '.join(METHODS)}")
+    return tuple(names or METHODS)
+
+
+def measure(
+    case: Case, methods: Sequence[str], *, stacks: int = 3, model: str = "pretrained", device: str = "cpu"
+) -> list[Row]:
+    """Score methods on the first stacks of a case of the suite."""
+    made: list[Labelled] = [
+        (s.proj.numpy(), s.shifts, scan_bound(s.clean.numpy(), gaussian=s.gaussian, counts=s.counts))
+        for s in scans(case, stacks)
+    ]
+    return over(case.name, made, methods, model=model, device=device)
+
+
+def on_a_scan(
+    path: Path, methods: Sequence[str], *, stacks: int = 5, model: str = "pretrained", device: str = "cpu"
+) -> list[Row]:
+    """Score methods on a well aligned real scan, into which known movements are injected."""
+    scan = read_stack(path)
+    rows = []
+    for name, stage in SCAN_STAGES.items():
+        truths = [draw_shifts(stage, scan.angle_rad, np.random.default_rng(FIRST_SEED + i)) for i in range(stacks)]
+        moved: list[Labelled] = [(align.move_views(scan.proj, t), t, (np.nan, np.nan)) for t in truths]
+        rows += over(f"{path.stem}, {name}", moved, methods, model=model, device=device)
+    return rows
+
+
+def over(name: str, stacks: Sequence[Labelled], methods: Sequence[str], *, model: str, device: str) -> list[Row]:
+    """Score methods on labelled stacks; seconds are the median of the runs, so the first may be cold."""
+    rows = []
+    for method in methods:
+        find = _finder(method, model, device)
+        figures, within = [], []
+        for proj, truth, bound in stacks:
+            began = time.perf_counter()
+            found = find(proj, truth.angle_rad)
+            seconds = time.perf_counter() - began
+            score = score_shifts(found, truth)
+            worst = max(score.dx_worst_px, score.dy_worst_px)
+            figures.append((score.dx_rmse_px, score.dy_rmse_px, score.roll_rmse_deg, worst, *bound, seconds))
+            within.append(_within(found, truth))
+        dx, dy, roll, worst, bound_dx, bound_dy, seconds = np.median(figures, axis=0)
+        one, two = np.mean(within, axis=0)
+        rows.append(
+            Row(
+                case=name, method=method, stacks=len(stacks), dx_px=float(dx), dy_px=float(dy), roll_deg=float(roll),
+                worst_px=float(worst), bound_dx_px=float(bound_dx), bound_dy_px=float(bound_dy),
+                within_1_sigma=float(one), within_2_sigma=float(two), seconds=float(seconds),
+            )
+        )  # fmt: skip
+    return rows
+
+
+def as_table(rows: Sequence[Row], methods: Sequence[str]) -> str:
+    """Rows as a Markdown table: a line a case, a column a method, dx / dy in px; the bound last."""
+    lines = ["| stack | " + " | ".join(methods) + " | Cramér-Rao bound |", "|" + " --- |" * (len(methods) + 2)]
+    for case in dict.fromkeys(row.case for row in rows):
+        cells = {row.method: row for row in rows if row.case == case}
+        any_row = next(iter(cells.values()))
+        errors = " | ".join(f"{cells[m].dx_px:.3f} / {cells[m].dy_px:.3f}" for m in methods)
+        known = np.isfinite(any_row.bound_dx_px)
+        bound = f"{any_row.bound_dx_px:.3f} / {any_row.bound_dy_px:.3f}" if known else "–"
+        lines.append(f"| {case} | {errors} | {bound} |")
+    return "\n".join(lines)
+
+
+def _finder(method: str, model: str, device: str) -> Callable[[np.ndarray, np.ndarray], Shifts]:
+    if method in RIVALS:
+        return lambda proj, angle_rad: rival_shifts(method, proj, angle_rad)
+    return lambda proj, angle_rad: align.find_shifts(proj, angle_rad, method=method, model=model, device=device)
+
+
+def _within(found: Shifts, truth: Shifts) -> tuple[float, float]:
+    """The share of views within 1 and 2 of the stated σ, in dx and dy together."""
+    rest = shift_error(found, truth)
+    error = np.abs(np.concatenate([rest.dx_px[found.used], rest.dy_px[found.used]]))
+    sigma = np.concatenate([found.dx_sigma_px[found.used], found.dy_sigma_px[found.used]])
+    if not np.isfinite(sigma).all():
+        return float("nan"), float("nan")
+    return float(np.mean(error < sigma)), float(np.mean(error < 2 * sigma))
