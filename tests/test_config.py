@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from safetensors import safe_open
 
 from tomoalign_core.config import (
     CentroidConfig,
@@ -24,6 +25,7 @@ from tomoalign_core.config import (
     ValidationCase,
 )
 from tomoalign_core.learn.presets import PRESETS, preset
+from tomoalign_core.learn.weights import PRETRAINED
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -82,9 +84,14 @@ def test_whatever_changes_the_weights_changes_the_key(other: RunConfig):
 
 
 def test_runs_trained_before_a_setting_came_are_still_found_and_the_shipped_network_s_key_is_true():
-    assert preset("quick").key() == "ccf9e4f0446ef6c9"  # stands in the model card
-    assert preset("full").key() == "953cf857590dd10d"
-    assert preset("notebook").key() == "724898fe82c69a9b"
+    quick = preset("quick")
+    assert quick.key() == "9c849209110b83ca"
+    assert preset("full").key() == "8ee403dbbec5e19a"
+    assert preset("notebook").key() == "50c59fbf3bcec745"
+    with safe_open(PRETRAINED, framework="pt") as file:
+        notes = file.metadata()
+    assert quick.changed(train=quick.train.changed(epochs=30)).key() == notes["key"] == "8b1003cfcb3a8c10"
+    assert notes["key"] in PRETRAINED.with_suffix(".md").read_text(encoding="utf-8")
 
 
 def test_a_setting_that_came_later_is_silent_at_its_default_and_only_there():

@@ -235,8 +235,8 @@ def gauge_vectors(angle_rad: ArrayLike, roll_deg: ArrayLike) -> Float:
 def gauge_projector(angle_rad: torch.Tensor, roll_rad: torch.Tensor | None = None) -> torch.Tensor:
     """An orthonormal basis Q (B, 2N, 4) of ``gauge_vectors``, for the dx and dy of all views in a row.
 
-    ``x - Q Qᵀ x`` is free of the gauge. ``angle_rad`` and ``roll_rad`` (none: no roll) have shape (B, N). Built in double precision by SVD; directions
-    below 1e-6 of the largest are dropped (set to zero).
+    ``x - Q Qᵀ x`` is free of the gauge. ``angle_rad`` and ``roll_rad`` (none: no roll) have shape (B, N). Built in
+    double precision by SVD; directions below 1e-6 of the largest are dropped (set to zero).
     """
     import torch  # takes seconds; who only draws or reads files need not wait for it
 
