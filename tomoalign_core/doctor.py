@@ -23,9 +23,9 @@ def findings() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[package] = "missing: pip install -r requirements.txt"
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    found["processor"] = (
-        f"{os.cpu_count()} cores, {memory:.0f} GiB of memory, torch uses {torch.get_num_threads()} threads"
-    )
+    threads = torch.get_num_threads()
+    uses = "1 thread" if threads == 1 else f"{threads} threads"
+    found["processor"] = f"{os.cpu_count()} cores, {memory:.0f} GiB of memory, torch uses {uses}"
     if torch.cuda.is_available():
         for i in range(torch.cuda.device_count()):
             card = torch.cuda.get_device_properties(i)

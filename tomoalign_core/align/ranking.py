@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from tomoalign_core.geometry import Float, Shifts, remove_gauge
+from tomoalign_core.geometry import Float, Shifts, shift_error
 
 TIE = 0.01  # of the root mean square: a smaller difference is no difference
 SURE = 2.0  # standard errors by which one must be better than another
@@ -14,11 +15,8 @@ SURE = 2.0  # standard errors by which one must be better than another
 
 def squared_errors(found: Shifts, truth: Shifts, views: np.ndarray) -> Float:
     """The squared error of dx and dy of each of these views, px², without the gauge, which is fitted to them."""
-    error = {
-        part: remove_gauge(getattr(found, part) - getattr(truth, part), truth.angle_rad, axis=axis, used=views)
-        for part, axis in (("dx_px", "dx"), ("dy_px", "dy"))
-    }
-    squares: Float = (error["dx_px"] ** 2 + error["dy_px"] ** 2)[views]
+    error = shift_error(replace(found, used=views), truth)
+    squares: Float = (error.dx_px**2 + error.dy_px**2)[views]
     return squares
 
 

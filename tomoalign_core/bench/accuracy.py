@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tomoalign_core import align
-from tomoalign_core.bench.rivals import RIVALS, rival_shifts
+from tomoalign_core.bench.rivals import RIVALS, NoAnswer, rival_shifts
 from tomoalign_core.bench.suite import FIRST_SEED, Case, scans
 from tomoalign_core.config import InputError, MisalignConfig
 from tomoalign_core.files.stacks import read_stack
@@ -30,6 +30,7 @@ Labelled = tuple[np.ndarray, Shifts, tuple[float, float]]  # a stack, what the s
 class Row:
     """One method on one case: medians over its stacks, errors without their gauge, px, degrees and seconds.
 
+    ``stacks`` counts those on which the method gave an answer; without any, all figures are not a number.
     ``worst_px`` is the largest error of any view in dx or dy, ``bound_…`` the Cramér-Rao bound (0 without noise, not a
     number where it is unknown), ``within_…`` the share of views within 1 and 2 of the σ that the method states.
     """
@@ -96,22 +97,27 @@ def on_a_scan(
 def over(name: str, stacks: Sequence[Labelled], methods: Sequence[str], *, model: str, device: str) -> list[Row]:
     """Score methods on labelled stacks; seconds are the median of the runs, so the first may be cold."""
     rows = []
+    bound_dx, bound_dy = np.median([bound for _, _, bound in stacks], axis=0)
     for method in methods:
         find = _finder(method, model, device)
         figures, within = [], []
-        for proj, truth, bound in stacks:
+        for proj, truth, _ in stacks:
             began = time.perf_counter()
-            found = find(proj, truth.angle_rad)
+            try:
+                found = find(proj, truth.angle_rad)
+            except NoAnswer:
+                continue
             seconds = time.perf_counter() - began
             score = score_shifts(found, truth)
             worst = max(score.dx_worst_px, score.dy_worst_px)
-            figures.append((score.dx_rmse_px, score.dy_rmse_px, score.roll_rmse_deg, worst, *bound, seconds))
+            figures.append((score.dx_rmse_px, score.dy_rmse_px, score.roll_rmse_deg, worst, seconds))
             within.append(_within(found, truth))
-        dx, dy, roll, worst, bound_dx, bound_dy, seconds = np.median(figures, axis=0)
-        one, two = np.mean(within, axis=0)
+        unknown = np.full((1, 5), np.nan)
+        dx, dy, roll, worst, seconds = np.median(figures or unknown, axis=0)
+        one, two = np.mean(within or unknown[:, :2], axis=0)
         rows.append(
             Row(
-                case=name, method=method, stacks=len(stacks), dx_px=float(dx), dy_px=float(dy), roll_deg=float(roll),
+                case=name, method=method, stacks=len(figures), dx_px=float(dx), dy_px=float(dy), roll_deg=float(roll),
                 worst_px=float(worst), bound_dx_px=float(bound_dx), bound_dy_px=float(bound_dy),
                 within_1_sigma=float(one), within_2_sigma=float(two), seconds=float(seconds),
             )
@@ -125,7 +131,9 @@ def as_table(rows: Sequence[Row], methods: Sequence[str]) -> str:
     for case in dict.fromkeys(row.case for row in rows):
         cells = {row.method: row for row in rows if row.case == case}
         any_row = next(iter(cells.values()))
-        errors = " | ".join(f"{cells[m].dx_px:.3f} / {cells[m].dy_px:.3f}" for m in methods)
+        errors = " | ".join(
+            f"{cells[m].dx_px:.3f} / {cells[m].dy_px:.3f}" if cells[m].stacks else "no answer" for m in methods
+        )
         known = np.isfinite(any_row.bound_dx_px)
         bound = f"{any_row.bound_dx_px:.3f} / {any_row.bound_dy_px:.3f}" if known else "–"
         lines.append(f"| {case} | {errors} | {bound} |")

@@ -26,9 +26,9 @@ from tomoalign_core.show.report import Drawing, Report, Section, Table
 from tomoalign_core.simulate.slices import find_axis, sinogram_of, slice_of
 
 RESIDUAL = (
-    "The truth is not known. Each view is foretold from all the others, reconstructed without it, and compared with "
-    "the view as measured: the residual is 0 where it is foretold exactly, and 1 where not at all. Noise and few views "
-    "keep it above 0; what counts is which table has the least."
+    "The truth is not known. Each view is predicted from all the others, reconstructed without it, and compared with "
+    "the view as measured: the residual is the share of a view that the others do not explain, 0 is perfect. Noise and "
+    "few views keep it above 0; what counts is which table has the least."
 )
 SPARE_ROWS = 32
 Images = NDArray[np.float32]
@@ -158,7 +158,7 @@ def _still(stack: Stack) -> Shifts:
 
 
 def _residuals(stack: Stack, alignments: Sequence[Alignment]) -> dict[str, float]:
-    """How badly the views foretell each other, as measured and by each alignment."""
+    """How badly the views predict each other, as measured and by each alignment."""
     tables = {BEFORE: _still(stack)} | {one.name: one.shifts for one in alignments}
     return {name: held_out_residual(stack.proj, stack.angle_rad, table).overall for name, table in tables.items()}
 
@@ -172,7 +172,7 @@ def _lead(
         dx, dy = (rms(values[first.shifts.used]) for values in (free.dx_px, free.dy_px))
         return (
             f"{name} moved by {number(dx, 2)} px in dx and {number(dy, 2)} px in dy (rms, gauge removed). Its truth is "
-            f"not known; as measured, {100 * judged[BEFORE]:.1f} % of a view is not foretold by the other views, once "
+            f"not known; as measured, {100 * judged[BEFORE]:.1f} % of a view is not explained by the other views, once "
             f"aligned {100 * judged[first.name]:.1f} %."
         )
     score = score_shifts(first.shifts, stack.truth)
@@ -273,7 +273,7 @@ def _methods(
     bound_px: tuple[float, float] | None,
     judged: Mapping[str, float],
 ) -> Section:
-    """The methods side by side: by their errors, or else by how well the views foretell each other."""
+    """The methods side by side: by their errors, or else by how well the views predict each other."""
     head, rows = ["method", "time, s", "views left out"], []
     for one in (Alignment(name=BEFORE, shifts=_still(stack)), *alignments):
         row = [one.name, number(one.seconds, 2), str(int((~one.shifts.used).sum()))]
