@@ -1,7 +1,7 @@
 """The stacks on which accuracy is measured: each kind of trouble alone, beside one plain stack.
 
-They are made by the exact projector. Their seeds are none of a training's or a validation's, and half of their objects
-(Shepp-Logan, a voxel-like texture of small parts, objects wider than the view) are kinds that no training shows.
+They are made by the exact projector. Their seeds are none of a training's or a validation's, and some of their objects
+(Shepp-Logan, a texture of small parts, objects wider than the view) are of kinds that no training shows.
 """
 
 from __future__ import annotations
