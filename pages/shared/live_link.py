@@ -21,7 +21,7 @@ from pages.shared.watchers import watchers
 from tomoalign_core.learn.jobs import workspace
 from tomoalign_core.learn.runs import Run
 
-PAGE_RERUNS_PER_S = 0.5  # for new epochs, of all visitors together
+PAGE_RERUNS_PER_S = 0.25  # for new epochs, of all visitors together
 
 LINK = """
 export default function({ data, parentElement, setTriggerValue }) {
