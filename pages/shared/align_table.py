@@ -120,9 +120,13 @@ def show_table(result: Result, where: Any) -> None:
         elif result.stack.truth is None:
             words = (
                 "The truth of this stack is not known: the least **held-out residual** (the share of each view that "
-                "the others do not explain) is the best guess."
+                "the others do not explain) is the best guess. Methods that tie cannot be told apart by it; of those "
+                "prefer the network, which is wrong by the least on simulated scans."
             )
             st.caption(words, help=RESIDUAL)
+        known = [one for found in entries(result) if (one := residuals().get(residual_key(result, found.shifts)))]
+        if known and (doubt := min(known, key=lambda one: one.overall).doubt()):
+            st.warning(doubt, icon=":material/warning:")
 
 
 def work_out(result: Result, table: Any, doing: Any) -> None:

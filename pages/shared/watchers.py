@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import streamlit as st
 
-LOOKS_PER_S = 4.0  # of all visitors together
+LOOKS_PER_S = 5.0  # of all visitors together
 FORGOTTEN_AFTER_S = 12.0  # of silence beyond a look that is due: a tab that is closed, or hidden
 
 

@@ -142,11 +142,14 @@ def test_a_view_left_out_foretells_nothing_and_counts_for_nothing(blobs: Simulat
     assert there.per_view[4] > 0.7 > here.per_view[4]  # it is foretold all the same, well or badly
 
 
-def test_noise_alone_is_not_foretold() -> None:
+def test_noise_alone_is_not_foretold_and_that_is_said(blobs: SimulatedScan) -> None:
     proj = np.random.default_rng(2).standard_normal((30, 32, 40)).astype(np.float32)
     angle = np.deg2rad(6.0 * np.arange(30))
     zero = Shifts.from_arrays(angle_rad=angle, dx_px=np.zeros(30), dy_px=np.zeros(30))
-    assert held_out_residual(proj, angle, zero).overall == pytest.approx(1, abs=0.05)
+    residual = held_out_residual(proj, angle, zero)
+    assert residual.overall == pytest.approx(1, abs=0.05)
+    assert "did not align" in residual.doubt()
+    assert not held_out_residual(blobs.proj.numpy(), blobs.angle_rad, blobs.shifts).doubt()
 
 
 def test_gain_and_offset_of_a_view_do_not_matter_to_its_own_residual(blobs: SimulatedScan) -> None:

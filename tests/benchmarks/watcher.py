@@ -120,8 +120,12 @@ class Watcher:
             query = urlencode(view | {"visitor": link["visitor"], "have": have})
             began = time.perf_counter()
             head = f"GET /live/{quote(link['run'])}?{query} HTTP/1.1\r\nHost: {door.netloc}\r\n\r\n"
-            writer.write(head.encode())
-            said = json.loads(await self._answer(reader))
+            try:
+                writer.write(head.encode())
+                said = json.loads(await self._answer(reader))
+            except (asyncio.IncompleteReadError, ConnectionError):  # closed after seconds of silence, as to a browser
+                reader, writer = await asyncio.open_connection(door.hostname, door.port)
+                continue
             self.looks_s.append(time.perf_counter() - began)
             self.interval_s, have = said["interval_s"], said["version"]
             grown = said["epochs"] != link["epochs"] and began - told_at > said["page_every_s"]

@@ -161,7 +161,7 @@ def test_tiff_stack_npy_and_npz_hold_the_same_stack(tmp_path: Path, proj: np.nda
     elif suffix == ".npy":
         np.save(path, proj.astype(float))
     else:
-        np.savez(path, proj=proj, angles_deg=np.rad2deg(ANGLE))
+        np.savez(path, proj=proj, angles=np.rad2deg(ANGLE))
         angles_path = None
     stack = read_stack(path, angles_path=angles_path)
     np.testing.assert_array_equal(stack.proj, proj)

@@ -380,6 +380,14 @@ def test_a_run_is_opened_by_id_or_by_folder(tmp_path: Path):
         open_run(tmp_path)
 
 
+def test_a_run_is_opened_by_its_name_where_no_other_has_it():
+    run = create_run(CONFIG)
+    assert open_run("test").path == run.path.resolve()
+    create_run(CONFIG)
+    with pytest.raises(InputError, match="test: 2 runs have this name; give the id of one"):
+        open_run("test")
+
+
 def test_workspace_is_where_the_variable_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TOMOALIGN_WORKSPACE")

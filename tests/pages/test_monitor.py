@@ -368,7 +368,7 @@ def test_visitors_who_look_no_more_are_forgotten_and_many_look_less_often(monkey
     now[0] += 10
     assert here.look("a") == (1.0, 1)
     crowd = [here.look(f"visitor {number}") for number in range(39)]
-    assert crowd[2].interval_s == 1
+    assert crowd[3].interval_s == 1
     assert crowd[-1].watching / crowd[-1].interval_s == pytest.approx(watchers.LOOKS_PER_S)
 
 
@@ -462,7 +462,7 @@ def test_with_many_watching_each_is_told_how_often_it_looks(
     run = in_state(trained, workspace, "running")
     with FileLock(run.path / "alive.lock"):
         assert asked(run)["numbers"]["note"] == ""
-        for number in range(9):
+        for number in range(14):
             watchers.watchers().look(f"visitor {number}")
         said = asked(run)
-        assert (said["interval_s"], said["numbers"]["note"]) == (2.5, "updates every 2.5 s: 10 are watching")
+        assert (said["interval_s"], said["numbers"]["note"]) == (3.0, "updates every 3.0 s: 15 are watching")

@@ -39,8 +39,13 @@ INSET_ROWS, INSET_COLUMNS = 0.1, 0.05  # what is not compared on each side: ther
 AXIS_CIRCLE = 0.75  # radius of reconstruction by the width, the same about any axis: or the best lies too far inwards
 AXIS_BANDS = 8  # rows are averaged in bands to find the axis
 AXIS_REACH = 0.06  # of the width, on both sides of the first guess
+UNEXPLAINED = 0.5  # of a view: beyond, the views do not seem to be of one object that turns
 SUSPICIOUS = 5.0  # robust standard deviations above its neighbours
 NEIGHBOURS = 11
+DOUBT = (
+    "The views leave over half of each other unexplained: this did not align, or noise hides the object. See that the "
+    "angles are right and in degrees, that the tilt axis is vertical, and that counts come with their flat fields."
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,6 +94,10 @@ class Residual:
         moved = move_views(self.foretold[number : number + 1], place)[0]
         gain, offset, residual = _match(measured, moved)
         return ViewCheck(measured=measured, foretold=gain * moved + offset, residual=residual)
+
+    def doubt(self) -> str:
+        """A warning where the views, aligned so, do not go together; empty where they do."""
+        return DOUBT if self.overall > UNEXPLAINED else ""
 
     def suspects(self) -> NDArray[np.intp]:
         """The views, among those used, that are foretold far worse than the views around them."""

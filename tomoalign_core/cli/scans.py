@@ -171,6 +171,8 @@ def _print_residual(scan: Stack, found: Shifts) -> None:
         f"held-out residual {residual.overall:.4f} (share of each view that the others do not explain; 0 is perfect); "
         f"rotation axis at column {residual.axis_px:.2f}" + (f"; views that stand out: {odd}" if odd else "")
     )
+    if residual.doubt():
+        typer.echo(f"warning: {residual.doubt()}", err=True)
 
 
 def _print_error(found: Shifts, truth: Shifts) -> None:

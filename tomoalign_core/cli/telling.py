@@ -54,7 +54,7 @@ def report(
 ) -> None:
     """Write one HTML file about a run or about the alignment of a stack: it needs no network and fits into a mail."""
     from tomoalign_core.files.stacks import read_stack
-    from tomoalign_core.learn.runs import find_run
+    from tomoalign_core.learn.runs import find_run, named_run
     from tomoalign_core.report import aligned_report, run_report
     from tomoalign_core.show.report import write_report
 
@@ -62,7 +62,7 @@ def report(
     check_tilt_axis(tilt_axis)
     if not out.resolve().parent.is_dir():
         raise InputError(f"{out}: the folder {out.resolve().parent} does not exist; make it first")
-    run = find_run(what)
+    run = find_run(what) or (None if Path(what).exists() else named_run(what))
     if run is not None:
         if method or shifts:
             raise InputError(f"{run.id}: is a run, which takes neither --method nor --shifts; give a stack, or neither")

@@ -209,7 +209,7 @@ def _read_numpy(path: Path, data_path: str | None, angles_data_path: str | None)
             raise InputError(f"{path}: holds no array {wanted}; it holds {', '.join(sorted(names)) or 'nothing'}")
         if angles_data_path and angles_data_path not in names:
             raise InputError(f"{path}: holds no array {angles_data_path}; it holds {', '.join(sorted(names))}")
-        angle = first(angles_data_path) if angles_data_path else first("angles_deg", "angle_deg", "theta")
+        angle = first(angles_data_path) if angles_data_path else first("angles_deg", "angle_deg", "angles", "theta")
         return RawStack(data=data, angle_deg=angle, flat=first("flat"), dark=first("dark"))
 
 

@@ -165,7 +165,8 @@ def _transpose(raw: RawStack) -> None:
 def _radians(angle_deg: Any, path: Path) -> Float:
     if angle_deg is None:
         raise InputError(
-            f"{path}: holds no angles; give an angle file (one per line, degrees) or where they are inside"
+            f"{path}: holds no angles that could be found; give a text file of them (--angles, one a line, degrees) or "
+            "their name inside the file (--angles-path)"
         )
     try:
         return np.deg2rad(np.asarray(angle_deg, float).ravel())

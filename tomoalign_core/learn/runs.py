@@ -129,17 +129,34 @@ def list_runs() -> list[Run]:
 
 
 def open_run(name: str | Path) -> Run:
-    """A run by its id in the workspace, or by the path of its folder.
+    """A run by its id in the workspace, by the path of its folder, or by its name if no other run has it.
 
     Raises
     ------
     InputError
-        If there is none.
+        If there is none, or several have the name.
     """
-    run = find_run(name)
+    run = find_run(name) or named_run(name)
     if run is None:
-        raise InputError(f"{name}: no such run; give an id from {workspace() / 'runs'} or the path of a run folder")
+        raise InputError(
+            f"{name}: no such run; give its name, an id from {workspace() / 'runs'}, or the path of a run folder"
+        )
     return run
+
+
+def named_run(name: str | Path) -> Run | None:
+    """The one run in the workspace whose settings have that name; None if there is none.
+
+    Raises
+    ------
+    InputError
+        If there are several.
+    """
+    runs = [run for run in list_runs() if run.config.name == str(name)]
+    if len(runs) > 1:
+        newest = ", ".join(run.id for run in runs[:3])
+        raise InputError(f"{name}: {len(runs)} runs have this name; give the id of one, of the newest: {newest}")
+    return runs[0] if runs else None
 
 
 def find_run(name: str | Path) -> Run | None:
