@@ -7,12 +7,18 @@ to Train would lose the settings that it carries: such widgets are ``Address``'s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import streamlit as st
+from streamlit.errors import StreamlitAPIException
 
 MISREAD = "what was not understood in the address"
+
+# The browser writes a bound value into the address at once, and the server takes names out of it later, when it redraws
+# a widget or, for one that is gone, at the very end of a run. Each such word is of the whole address as the run knew
+# it: what was typed meanwhile falls out of it. ``put_back`` and ``leave_out`` mend that in the run which follows.
 
 
 class Expected(NamedTuple):
@@ -78,6 +84,26 @@ def tell_misread(page: str, expected: Mapping[str, Expected], *, also: str = "")
     st.session_state[MISREAD] = told
     if told is not None:
         st.warning(told.words, icon=":material/link_off:")
+
+
+def put_back(usual: Mapping[str, Any]) -> None:
+    """Before the widgets that are bound to these names: whatever is not as usual stands in the address, or will again.
+
+    Parameters
+    ----------
+    usual : the values that an address does not name, by the key of the widget.
+    """
+    for name, value in usual.items():
+        if name not in st.query_params and st.session_state.get(name, value) != value:
+            st.session_state[name] = st.session_state[name]  # as if the page had set it, which the address is told
+
+
+def leave_out(names: Iterable[str]) -> None:
+    """Take out of the address what no widget stands for; told with it is all that the browser asked for last."""
+    for name in names:
+        if name in st.query_params:
+            with suppress(StreamlitAPIException):  # its widget was here a run ago: the end of this one takes it out
+                del st.query_params[name]
 
 
 class Address:

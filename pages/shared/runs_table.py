@@ -122,7 +122,9 @@ def _actions(chosen: list[Run]) -> None:
         if len(chosen) > 1 and st.button("Compare", type="primary", icon=":material/compare_arrows:", key="compare"):
             st.switch_page("pages/compare.py", query_params={"runs": ",".join(run.id for run in chosen)})
         if len(chosen) == 1 and st.button("Duplicate with changes", icon=":material/content_copy:", key="duplicate"):
-            st.query_params["from"] = chosen[0].id
+            # all at once and now: what the server says of the address later would undo what is typed meanwhile
+            on_a_set = {name: value for name, value in st.query_params.items() if name == "dataset"}
+            st.query_params.from_dict({"from": chosen[0].id, **on_a_set})
             st.rerun()
         if not read_only() and st.button("Delete", icon=":material/delete:", key="delete"):
             st.session_state["runs-to-delete"] = chosen

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 import streamlit as st
 from pydantic import ValidationError
 
+from pages.shared.address import leave_out, put_back
 from pages.shared.train_start import Beginning, remember, settle
 from pages.shared.words import HELP_RECIPES
 from tomoalign_core.config import (
@@ -77,6 +78,7 @@ class Fields:
 
     begin: Mapping[str, Any]
     changes: list[tuple[str, Any, Any]] = field(default_factory=list)
+    drawn: set[str] = field(default_factory=set)
 
     def ask(self, model: type[Settings], name: str, label: str, *, disabled: bool = False) -> Any:
         """A field of the config, with the limits and the words that stand there."""
@@ -96,7 +98,8 @@ class Fields:
         return self.note(name, label, answer)
 
     def note(self, name: str, label: str, answer: Any) -> Any:
-        """Note a change."""
+        """Note that it was drawn, and a change."""
+        self.drawn.add(name)
         if answer != self.begin[name]:
             self.changes.append((label.split(",")[0], self.begin[name], answer))
         return answer
@@ -112,6 +115,7 @@ def training_form(start: Beginning) -> Form:
     """
     base, begin = start.config, begin_of(start.config)
     settle(start, begin)
+    put_back(begin)
     fields = Fields(begin)
     try:
         left, middle, right = st.columns(3, gap="medium")
@@ -136,6 +140,7 @@ def training_form(start: Beginning) -> Form:
             with st.expander("Training stacks", icon=":material/dataset:"):
                 dataset = _data(fields, dataset, one_size=network is Cnn3dConfig)
         remember(begin)
+        leave_out(begin.keys() - fields.drawn)
         course, net = base.train.changed(**train, **more), network(**model, **model_more)
         return Form(RunConfig(name=run_name, dataset=dataset, model=net, train=course), fields.changes)
     except ValidationError as error:

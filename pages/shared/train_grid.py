@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages.shared.address import put_back
 from pages.shared.looks import STATES
 from pages.shared.train_form import COURSE, FINE, METHOD, NETWORK
 from tomoalign_core.config import InputError, RunConfig
@@ -18,6 +19,7 @@ Known = tuple[Run, Outcome] | None
 
 def grid_section(config: RunConfig) -> None:
     """Choose fields, type values, see the runs, queue them."""
+    put_back({str(name): [] if name == "grid" else "" for name in st.session_state if _of_the_grid(name)})
     with st.expander("Try several values", icon=":material/apps:", expanded="grid" in st.query_params):
         paths = _paths(config)
         chosen = st.multiselect(
@@ -34,6 +36,10 @@ def grid_section(config: RunConfig) -> None:
                 _runs(expand(config, values), tried)
         except InputError as error:
             st.error(str(error), icon=":material/error:")
+
+
+def _of_the_grid(key: object) -> bool:
+    return str(key) == "grid" or str(key).startswith("try_")
 
 
 def _paths(config: RunConfig) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import streamlit as st
 from pydantic import ValidationError
 
+from pages.shared.address import leave_out
 from pages.shared.runs_table import label
 from tomoalign_core.config import InputError, RunConfig, first_fault
 from tomoalign_core.learn.presets import PRESETS, preset
@@ -54,6 +55,7 @@ def beginning() -> Beginning:
     arrived = HERE not in st.session_state
     run = _named("from", open_run)
     if run is not None:
+        leave_out(["preset"])
         start = Beginning(f"run {run.id}", run.config.name, run.config, arrived, _run_bar(run.id, label(run)))
     else:
         name, reset = _presets(arrived)

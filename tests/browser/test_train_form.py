@@ -34,10 +34,11 @@ def test_fields_stay_in_the_address_when_the_form_begins_as_a_run(
     table.click(position={"x": 18, "y": 52})  # the tick of its only row
     page.get_by_role("button", name="Duplicate with changes").click()
     page.get_by_text("Begins with the settings of first").wait_for()
-    assert "epochs" not in page.url and "seed" not in page.url
+    assert "epochs" not in page.url and "seed" not in page.url and "preset" not in page.url
+    page.get_by_text("Already trained:").wait_for()  # stands below the fields: they are drawn anew, the script goes on
     assert page.get_by_label("Epochs", exact=True).input_value() == "7"
     fill(page, "Seed", 4)
     fill(page, "Channels", 20)
     named(**{"from": run.id}, seed="4", channels="20")
-    page.reload()
+    page.reload()  # at once: what the server still has to say may take nothing out of the address
     page.get_by_text("Seed 0 → 4 · Channels 16 → 20").wait_for()
