@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -197,6 +198,21 @@ def test_bytes_of_a_step_are_those_that_a_profiler_sees_in_a_real_one(
     _, peak = measured(lambda: forward().backward())
     real = peak + told.weights + told.optimizer + told.batch
     assert 0.98 * told.peak < real < 1.02 * told.peak + unfolded(config, shape, size)
+
+
+def test_bytes_that_are_told_do_not_hang_on_when_the_garbage_collector_runs() -> None:
+    """Tensors come and go while a step is followed; one that takes the place of another is another all the same."""
+    config, shape, train = CentroidConfig(passes=2, channels=6, maps=3), (31, 40, 45), TrainConfig(batch=1)
+    before = gc.get_threshold()
+    told = set()
+    try:
+        for threshold in (0, 1, 50, before[0]):  # 0: never
+            gc.collect()
+            gc.set_threshold(threshold)
+            told.add(training_sizes(config, shape, train).activations_total)
+    finally:
+        gc.set_threshold(*before)
+    assert len(told) == 1
 
 
 def test_bytes_of_finding_shifts_are_those_that_a_profiler_sees() -> None:

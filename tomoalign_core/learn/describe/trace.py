@@ -160,18 +160,20 @@ def _forward(network: nn.Module, batch: Batch, loss: str) -> tuple[dict[str, int
         for name in part.calls:
             _wrap(network, name, partial(_noted, at, part.name))
     given = {id(t.untyped_storage()) for t in (*network.parameters(), *network.buffers(), *batch)}
-    kept: dict[int, tuple[str, int]] = {}
+    kept: dict[int, tuple[str, int, weakref.ref[torch.UntypedStorage]]] = {}
 
     def keep(value: torch.Tensor) -> torch.Tensor:
         storage = value.untyped_storage()
-        if id(storage) not in given:
-            kept.setdefault(id(storage), (at[-1], storage.nbytes()))
+        number = id(storage)
+        if number not in given and number not in kept:
+            # what is let go of before the end is not kept, and its number may be given to another
+            kept[number] = at[-1], storage.nbytes(), weakref.ref(storage, lambda _: kept.pop(number, None))
         return value
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
         total = loss_of(loss, network(batch.proj, batch.angle_rad), batch)
     activations = dict.fromkeys((*(part.name for part in parts_of(network)), REST), 0)
-    for name, size in kept.values():
+    for name, size, _ in kept.values():
         activations[name] += size
     return activations, total
 
