@@ -26,6 +26,7 @@ from tomoalign_core.config import (
 )
 from tomoalign_core.files.shifts import read_csv
 from tomoalign_core.files.stacks import read_stack
+from tomoalign_core.learn.runs import open_run
 from tomoalign_core.metrics import score_shifts
 from tomoalign_core.samples import sample
 
@@ -191,11 +192,11 @@ def test_a_bad_stack_is_one_line_exit_2_and_nothing_written(
         (("build", "--resume", "nobody"), "no such data set"),
         (("build", "--config", "nothing.json"), "no such configuration"),
         (("build", "--preset", "quick", "--resume", "x"), "exclude each other"),
-        (("build", "--fixed", "0"), "fixed = 0"),
+        (("build", "--fixed", "0"), "--fixed 0: "),
         (("build", "--preset", "notebook", "--fixed", "100000000"), "make room"),
         (("train", "--epochs", "many"), "--epochs"),
         (("train", "--preset", "huge"), "quick, full, notebook"),
-        (("train", "--preset", "quick", "--epochs", "0"), "epochs = 0"),
+        (("train", "--preset", "quick", "--epochs", "0"), "--epochs 0: "),
         (("train", "--resume", "nobody"), "no such run"),
         (("train", "--config", "nothing.json"), "no such configuration"),
         (("train", "--preset", "quick", "--config", "x.json"), "exclude each other"),
@@ -204,18 +205,21 @@ def test_a_bad_stack_is_one_line_exit_2_and_nothing_written(
         (("train", "--preset", "quick", "--notebook-noise"), "need --preset notebook"),
         (("train", "--preset", "notebook", "--scale", "0"), "scale 0: give more than 0"),
         (("train", "--preset", "notebook", "--engine", "astra"), "--engine astra: choose one of torch, tomopy"),
-        (("simulate", "out.h5", "--engine", "astra"), "engine = 'astra'"),
-        (("train", "--preset", "quick", "--precision", "half"), "precision = 'half'"),
+        (("simulate", "out.h5", "--engine", "astra"), "--engine astra: "),
+        (("train", "--preset", "quick", "--precision", "half"), "--precision half: "),
         (("train", "--grid", "train.speed=1,2"), "train.speed: there is no such setting"),
         (("train", "--grid", "train.batch"), "write SETTING=VALUE,VALUE"),
         (("train", "--grid", "train.batch=2", "--resume", "x"), "give one of them"),
-        (("simulate", "out.h5", "--noise", "-1"), "gaussian = -1"),
-        (("simulate", "out.h5", "--views", "1"), "n_views = 1"),
+        (("simulate", "out.h5", "--noise", "-1"), "--noise -1.0: "),
+        (("simulate", "out.h5", "--views", "1"), "--views 1: "),
         (("simulate", "out.h5", "--volume", "nothing.npy"), "no such file"),
         (("simulate", "out.h5", "--sample", "hard"), "no sample is called 'hard'"),
-        (("align",), "stack"),
+        (("simulate", "out.h5", "--phantom", "voxels"), "--phantom voxels: "),
+        (("simulate", "out.h5", "--dx-sigma", "1", "--dy-sigma", "-1"), "error: --dy-sigma -1.0: "),
+        (("simulate", "out.h5", "other.h5"), "(other.h5). Try --help."),
+        (("align",), "'STACK'. Try --help."),
         (("align", "x.h5"), "--shifts"),
-        (("fly",), "fly"),
+        (("fly",), "'fly'. Try --help."),
     ],
 )
 def test_bad_words_are_one_line_and_exit_2(
@@ -422,3 +426,11 @@ def test_a_cnn3d_that_cannot_take_the_stacks_is_refused_before_a_folder_is_made(
     said = capsys.readouterr().err
     assert fault in said and said.count("\n") == 1
     assert not [path for path in (tmp_path / "workspace" / "runs").iterdir() if path.is_dir()]
+
+    old = tmp_path / "workspace" / "runs" / "old"  # made by a version that did not ask
+    old.mkdir()
+    (old / "config.json").write_text(config.to_json())
+    assert run("train", "--resume", "old") == 2
+    said = capsys.readouterr().err
+    assert fault in said and said.count("\n") == 1
+    assert open_run("old").status().message in said and open_run("old").status().state == "failed"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -114,15 +114,28 @@ class Settings(BaseModel):
         return values
 
 
-def first_fault(error: ValidationError) -> str:
-    """One line for the first fault of a validation error: field, value, what was expected."""
+class Fault(NamedTuple):
+    """What is wrong with a setting: its names from the outermost to its own (none: the whole), value, expectation."""
+
+    names: tuple[str, ...]
+    value: Any
+    expected: str
+
+
+def fault_of(error: ValidationError) -> Fault:
+    """The first fault of a validation error."""
     fault = error.errors()[0]
     # pydantic adds which branch of a union it tried; the user wrote only the names
     extra = ("float", "int", "function-", "tuple[")
-    names = [str(p) for p in fault["loc"] if not str(p).startswith(extra)]
-    field = ".".join(names) or "the file"
+    names = tuple(str(p) for p in fault["loc"] if not str(p).startswith(extra))
     message = fault["msg"].removeprefix("Value error, ")
-    return f"{field} = {fault['input']!r:.80}: {message[0].lower()}{message[1:]}"
+    return Fault(names, fault["input"], f"{message[0].lower()}{message[1:]}")
+
+
+def first_fault(error: ValidationError) -> str:
+    """One line for the first fault of a validation error: field, value, what was expected."""
+    names, value, expected = fault_of(error)
+    return f"{'.'.join(names) or 'the file'} = {value!r:.80}: {expected}"
 
 
 # ---------------------------------------------------------------- simulation

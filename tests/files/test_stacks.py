@@ -254,13 +254,14 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path: Path, proj: np.ndarray
 # ---------------------------------------------------------------- faults
 
 
-def refused(path: Path, *says: str, **options: object) -> None:
+def refused(path: Path, *says: str, **options: object) -> str:
     with pytest.raises(InputError) as caught:
         read_stack(path, **options)  # type: ignore[arg-type]
     message = str(caught.value)
     assert "\n" not in message
     for part in says:
         assert part in message
+    return message
 
 
 @pytest.mark.parametrize(
@@ -317,7 +318,8 @@ def test_a_damaged_file_is_refused(tmp_path: Path, proj: np.ndarray, suffix: str
         np.save(path, proj)
     path.write_bytes(path.read_bytes()[:cut])
     (tmp_path / "angles.txt").write_text("".join(f"{a}\n" for a in np.rad2deg(ANGLE)))
-    refused(path, str(path), "cannot be read", angles_path=tmp_path / "angles.txt")
+    said = refused(path, str(path), "cannot be read", angles_path=tmp_path / "angles.txt")
+    assert said.count("(") == said.count(")")
 
 
 def test_an_npz_never_runs_what_it_holds(tmp_path: Path, proj: np.ndarray) -> None:

@@ -27,7 +27,7 @@ def main() -> None:
         typer.echo(f"error: {error}", err=True)
     except UsageError as error:
         message = error.format_message().replace("\n", " ")  # type: ignore[attr-defined]
-        typer.echo(f"error: {message} Try --help.", err=True)
+        typer.echo(f"error: {message.rstrip('. ')}. Try --help.", err=True)
     except typer.Abort:
         typer.echo("interrupted", err=True)
         sys.exit(130)

@@ -19,11 +19,25 @@ app = typer.Typer(
 )
 
 
+# the options whose names are not those of the settings; the others are, with dashes
+OPTIONS = {
+    "n_views": "views",
+    "n_rows": "rows",
+    "n_cols": "cols",
+    "kind": "phantom",
+    "path": "volume",
+    "dx_sigma_px": "dx-sigma",
+    "dy_sigma_px": "dy-sigma",
+    "roll_sigma_deg": "roll-sigma",
+    "gaussian": "noise",
+}
+
+
 def override(settings: Any, part: str | None, **values: Any) -> Any:
-    """Settings with those values replaced that are given; a fault names the option's value."""
+    """Settings with those values replaced that are given; a fault names the options that gave them."""
     from pydantic import ValidationError
 
-    from tomoalign_core.config import first_fault
+    from tomoalign_core.config import fault_of
 
     given = {name: value for name, value in values.items() if value is not None}
     if not given:
@@ -33,7 +47,10 @@ def override(settings: Any, part: str | None, **values: Any) -> Any:
             return settings.changed(**given)
         return settings.changed(**{part: getattr(settings, part).changed(**given)})
     except ValidationError as error:
-        raise InputError(first_fault(error)) from None
+        fault = fault_of(error)
+        at_fault = [name for name in given if name in fault.names] or list(given)
+        said = ", ".join(f"--{OPTIONS.get(name, name.replace('_', '-'))} {given[name]}" for name in at_fault)
+        raise InputError(f"{said}: {fault.expected}") from None
 
 
 def check_kind(kind: str) -> None:

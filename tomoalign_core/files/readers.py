@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import struct
+import textwrap
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -68,8 +69,10 @@ def read_raw(path: Path, data_path: str | None, angles_data_path: str | None) ->
     except InputError:
         raise
     except FAULTS as error:
-        reason = (str(error).splitlines() or [""])[0][:100] or type(error).__name__
-        raise InputError(f"{path}: cannot be read ({reason}); is it damaged, cut short or of another format?") from None
+        reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+        short = textwrap.shorten(reason, 160, placeholder=" …")
+        closed = short + ")" * (short.count("(") - short.count(")"))
+        raise InputError(f"{path}: cannot be read: {closed}; is it damaged, cut short or of another format?") from None
 
 
 def _reader(path: Path) -> Callable[[Path, str | None, str | None], RawStack]:

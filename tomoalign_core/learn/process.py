@@ -7,8 +7,10 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from tomoalign_core.config import InputError
 from tomoalign_core.learn.jobs import queued_now
 from tomoalign_core.learn.runs import Run, Status, queue_for
+from tomoalign_core.learn.shapes import check_shapes
 
 if TYPE_CHECKING:
     from tomoalign_core.learn.recorder import Progress
@@ -25,13 +27,18 @@ def run_training(run: Run, *, progress: Progress | None = None) -> Status:
     Raises
     ------
     InputError
-        If another process trains this run, or the device does not exist.
+        If another process trains this run, its network cannot take its stacks, or the device does not exist.
     """
     with run.alive():
         run.trim_metrics()
         status = run.status()
         if status.state == "finished":
             return status
+        try:
+            check_shapes(run.config)  # an old run was made when nothing asked
+        except InputError as error:
+            run.write_status(status.model_copy(update={"state": "failed", "message": str(error)}))
+            raise
         line_up = {"pid": os.getpid()} if status.state == "queued" else queued_now(pid=os.getpid())
         run.write_status(status.model_copy(update=line_up))
         if not wait_for_turn(run):
