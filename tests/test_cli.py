@@ -217,7 +217,7 @@ def test_a_bad_stack_is_one_line_exit_2_and_nothing_written(
         (("simulate", "out.h5", "--phantom", "voxels"), "--phantom voxels: "),
         (("simulate", "out.h5", "--dx-sigma", "1", "--dy-sigma", "-1"), "error: --dy-sigma -1.0: "),
         (("simulate", "out.h5", "other.h5"), "(other.h5). Try --help."),
-        (("align",), "'STACK'. Try --help."),
+        (("align",), "'stack'. Try --help."),
         (("align", "x.h5"), "--shifts"),
         (("fly",), "'fly'. Try --help."),
     ],

@@ -112,8 +112,11 @@ class Address:
     def __init__(self, page: str) -> None:
         self._page = page
         self._defaults: dict[str, Any] = {}
-        # a visitor who came by a link, or went back, finds the widgets as that address says
-        self._moved = st.query_params.to_dict() != st.session_state.get(f"{page}-address")
+        # a visitor who came by a link, or went back, finds the widgets as that address says; who has just set one has
+        # done neither: what was written of the change before has not reached the browser yet
+        shown: dict[str, Any] = st.session_state.get(f"{page}-shown", {})
+        just_set = any(st.session_state.get(key, value) != value for key, value in shown.items())
+        self._moved = not just_set and st.query_params.to_dict() != st.session_state.get(f"{page}-address")
 
     def number(self, name: str, default: int, low: int, high: int) -> str:
         """The key of a widget for a whole number between two ends."""
@@ -143,7 +146,8 @@ class Address:
         }
         if st.query_params.to_dict() != values:
             st.query_params.from_dict(values)
-        st.session_state[f"{self._page}-address"] = values
+        shown = {key: st.session_state[key] for key in map(self.key, self._defaults)}
+        st.session_state.update({f"{self._page}-address": values, f"{self._page}-shown": shown})
 
     def _key(self, name: str, default: Any, asked: Any) -> str:
         key = self.key(name)

@@ -53,6 +53,19 @@ def test_what_is_changed_on_the_page_goes_into_the_address_and_back() -> None:
     assert again.segmented_control(key="model-by").value == "Parameters"
 
 
+def test_a_change_that_comes_before_the_browser_knows_of_the_one_before_undoes_nothing() -> None:
+    at = show("model", **SMALL)
+    at.number_input(key="model-channels").set_value(12).run()
+    at.query_params = dict(SMALL)  # what the browser asked with: the word of the first change is on its way to it
+    at.number_input(key="model-batch").set_value(4).run()
+    assert dict(well(at).query_params) == {**SMALL, "channels": "12", "batch": "4"}
+    assert at.number_input(key="model-channels").value == 12
+
+    at.query_params = dict(SMALL)  # a step back in the browser
+    at.run()
+    assert [well(at).number_input(key=f"model-{name}").value for name in ("channels", "batch")] == [16, 3]
+
+
 def test_a_scan_button_sets_the_scan_and_the_batch_of_that_training() -> None:
     at = show("model", **SMALL)
     by_label(at.button, "notebook").click().run()

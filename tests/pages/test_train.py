@@ -176,6 +176,21 @@ def test_a_link_may_begin_as_a_run_and_name_what_differs(trained: Path, workspac
     assert "Changed from" not in words(well(at))
 
 
+def test_what_the_address_has_lost_on_the_way_comes_back_with_the_next_change() -> None:
+    """A word of the server about the address, written before the browser's last change was known, takes that out."""
+    at = show("train", seed="4")
+    del at.query_params["seed"]
+    at.number_input(key="channels").set_value(20).run()
+    assert well(at).number_input(key="seed").value == 4 and dict(at.query_params)["seed"] == "4"
+
+
+def test_names_that_no_field_stands_for_are_taken_out_of_the_address(trained: Path, workspace: Path) -> None:
+    """What the server sends for it is the whole address: so anything that was lost of it is back in the browser."""
+    run = in_state(trained, workspace, "finished")
+    at = well(show("train", **{"from": run.id}, preset="full", all_n_views="64", epochs="9"))
+    assert dict(at.query_params) == {"from": run.id, "epochs": "9"}
+
+
 def test_a_run_that_is_not_there_is_named_and_the_form_begins_as_a_preset() -> None:
     at = well(show("train", **{"from": "nowhere"}))
     assert "nowhere: no such run" in words(at)
