@@ -41,7 +41,7 @@ def test_the_movie_plays_by_itself_and_a_link_shows_its_view(
     assert shown(page) == sent  # the server was not asked
 
     seen = told(page)
-    assert f"view={seen.split()[1]}" in page.url
+    wait_for(lambda: f"view={seen.split()[1]}" in page.url)
     page.goto(page.url)
     page.locator(".movie[data-shown]").wait_for()
     page.get_by_role("button", name="Align this scan").wait_for()

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -64,6 +65,22 @@ def aligned(path: Path, *, tab: str = "Shifts", methods: str = CLASSICAL, **quer
 
 def table(at: AppTest) -> dict[str, list]:
     return {name: list(column) for name, column in at.dataframe[0].value.items()}
+
+
+def alt(chart: Any) -> str:
+    """What is read to who cannot see a chart."""
+    return str(chart.proto.alt)
+
+
+def pictures(at: AppTest) -> dict[str, str]:
+    """The grey-scale pictures in the charts of the page, by the title above each."""
+    found = {}
+    for chart in at.get("plotly_chart"):
+        figure = json.loads(chart.proto.spec)
+        images = [trace["source"] for trace in figure["data"] if trace["type"] == "image"]
+        titles = [note["text"] for note in figure["layout"].get("annotations", ())]
+        found |= dict(zip(titles, images, strict=False))
+    return found
 
 
 def open_tab(at: AppTest, name: str) -> AppTest:
@@ -169,9 +186,26 @@ def test_a_method_that_cannot_do_a_stack_says_so_and_the_others_go_on(stack: Pat
     assert "not the weights of a TomoAlign network" in at.error[0].value
 
 
-@pytest.mark.parametrize("tab", ["Before and after", "Three cuts", "One view", "Add a table", "Save"])
-def test_every_tab_shows_itself(stack: Path, tab: str) -> None:
-    aligned(stack, tab=tab)
+PAIRS = {"Before and after": ("Sinogram", "Slice"), "Three cuts": ("Axial", "Coronal", "Sagittal")}
+
+
+@pytest.mark.parametrize("tab", ["Shifts", "Before and after", "Three cuts", "One view", "Add a table", "Save"])
+def test_every_tab_shows_its_own_and_nothing_of_the_others(stack: Path, tab: str, saved: dict) -> None:
+    at = aligned(stack, tab=tab, methods="center-of-mass", view="3")
+    drawn, pairs = pictures(at), PAIRS.get(tab, ())
+    of_a_view = {"Measured", "Predicted from others", "Both in one"} if tab == "One view" else set()
+    assert drawn.keys() == of_a_view | {f"{what} {when}" for what in pairs for when in ("before", "after")}
+    for what in pairs:
+        assert drawn[f"{what} before"] != drawn[f"{what} after"]  # undone shifts move pixels
+    charts = {alt(chart) for chart in at.get("plotly_chart")}
+    assert ("Found shifts over the angle, with the truth where it is known" in charts) == (tab == "Shifts")
+    assert ("View 3 as measured, as predicted from the others, and both in one" in charts) == (tab == "One view")
+    assert [metric.label for metric in at.metric] == ["Residual of this view"] * (tab == "One view")
+    if tab == "One view":
+        assert 0 < float(at.metric[0].value) < 1
+    assert [field.label for field in at.get("file_uploader")] == ["Shift table to add (CSV)"] * (tab == "Add a table")
+    files = {"Shifts (CSV)", "IMOD (.xf)", "nabu (text)", "Settings (JSON)", "Aligned stack (HDF5"}
+    assert saved.keys() & files == (files if tab == "Save" else set())
 
 
 # ---------------------------------------------------------------- the tilt axis
