@@ -7,7 +7,18 @@ import streamlit as st
 from pages.shared.address import Address, one_of, tell_misread
 from pages.shared.looks import STACKED
 from pages.shared.model_form import NETWORKS, choose_network, words_of
-from pages.shared.network_view import SHARES, described, figures_of, flow, inside, layers, shares, sight, verdict
+from pages.shared.network_view import (
+    SHARES,
+    described,
+    figures_of,
+    flow,
+    how_they_relate,
+    inside,
+    layers,
+    shares,
+    sight,
+    verdict,
+)
 from pages.shared.router import through_router
 from tomoalign_core.config import InputError
 
@@ -24,12 +35,12 @@ try:
     found = described(choice.config.model_dump_json(), choice.shape, choice.train.to_json(indent=None))
     figures_of(found, choice)
     with st.container(horizontal=True, vertical_alignment="center"):
-        verdict(choice, found.sizes)
-        if choice.weights is None:
-            st.page_link(
-                "pages/train.py", label="Train it", icon=":material/model_training:", query_params=choice.query(),
-                width="content",
-            )  # fmt: skip
+        memory = verdict(choice, found.sizes)
+        st.page_link(
+            "pages/train.py", label="Train it" if choice.weights is None else "Train one like it",
+            icon=":material/model_training:", query_params=choice.query(), width="content",
+        )  # fmt: skip
+    how_they_relate(found.sizes, memory)
     if choice.weights is not None:
         st.subheader("Inside the weights", anchor=False)
         inside(choice.weights)

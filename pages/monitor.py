@@ -14,7 +14,15 @@ from pages.shared.live_link import live_link, now_of
 from pages.shared.live_plot import load_plotly
 from pages.shared.looks import ACTIVE, NO_SIGN_OF_WORK, STACKED
 from pages.shared.router import through_router
-from pages.shared.run_charts import X_AXES, choose_view, course_charts, more_curves, nothing_measured, usual_view
+from pages.shared.run_charts import (
+    X_AXES,
+    cases_of,
+    choose_view,
+    course_charts,
+    more_curves,
+    nothing_measured,
+    usual_view,
+)
 from pages.shared.run_epochs import begin_with_address, epoch_window
 from pages.shared.run_state import controls, downloads, header, log_tail, notes
 from pages.shared.runs_table import pick_run
@@ -44,7 +52,8 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     status = run.status()
     controls(run, status)
 with notice:
-    tell_misread("monitor", {"along": one_of(list(X_AXES), "step")})
+    cases = cases_of(run)
+    tell_misread("monitor", {"along": one_of(list(X_AXES), "step"), "case": one_of(cases, cases[0])})
 begin_with_address(run)
 st.html(NO_SIGN_OF_WORK + STACKED + STYLE)
 load_plotly()

@@ -120,6 +120,19 @@ def figures_of(found: Description, choice: Choice) -> None:
         )  # fmt: skip
 
 
+def how_they_relate(sizes: Sizes, memory: Memory) -> None:
+    """What the three figures of memory have to do with each other."""
+    from tomoalign_core.learn.describe import in_bytes
+
+    st.caption(
+        f"How these figures belong together: a **training step** holds {in_bytes(sizes.peak)} at its fullest moment. "
+        f"{in_bytes(sizes.activations_total)} of that are **activations**, which grow with the batch and the scan; the "
+        "rest are weights, gradients, AdamW, the batch and what is being worked on. A fifth more for libraries and "
+        f"0.6 GB for the process make the **{in_bytes(memory.training_bytes)}** of the verdict, to be set against the "
+        f"{in_bytes(memory.available_bytes)} that {memory.device} has free now."
+    )
+
+
 def counted(number: float) -> str:
     """A large number in words.
 

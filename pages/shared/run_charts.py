@@ -40,9 +40,14 @@ class View(NamedTuple):
     dark: bool
 
 
+def cases_of(run: Run) -> list[str]:
+    """The names of its validation cases."""
+    return [case.name for case in reading.config_of(str(run.path)).dataset.validation]
+
+
 def choose_view(run: Run) -> View:
     """The controls of the charts; what is chosen is in the address."""
-    cases = [case.name for case in reading.config_of(str(run.path)).dataset.validation]
+    cases = cases_of(run)
     if st.session_state.get("case", cases[0]) not in cases:
         st.session_state["case"] = cases[0]
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -67,7 +72,7 @@ def choose_view(run: Run) -> View:
 
 def usual_view(run: Run) -> View:
     """What is seen where nothing is there to choose from."""
-    return View("step", 0.9, True, reading.config_of(str(run.path)).dataset.validation[0].name, is_dark())
+    return View("step", 0.9, True, cases_of(run)[0], is_dark())
 
 
 def nothing_measured(state: State) -> None:

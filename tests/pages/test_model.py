@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,10 @@ def test_centroid_is_sized_as_the_address_says() -> None:
     assert metrics(at)["Parameters"] == f"{layers['parameters'].sum():,}"
     assert "it fits" in at.success[0].value
     assert not at.warning
+    related = next(c.value for c in at.caption if "belong together" in c.value)
+    needed, free = re.findall(r"[\d.]+ [kMGT]?B", at.success[0].value)
+    figures = [metrics(at)["Training step"], metrics(at)["Activations"], "0.6 GB", needed, free]
+    assert re.findall(r"[\d.]+ [kMGT]?B", related) == figures
 
 
 def test_cnn3d_has_the_notebooks_table_at_the_notebooks_size() -> None:

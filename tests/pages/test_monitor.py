@@ -111,6 +111,15 @@ def test_a_link_restores_the_view(trained: Path, workspace: Path) -> None:
     assert [trace["name"] for trace in loss["data"]] == ["training", "blobs, few"]  # no raw line without smoothing
 
 
+def test_a_case_that_the_run_has_not_is_told_as_other_addresses_are(trained: Path, workspace: Path) -> None:
+    run = in_state(trained, workspace, "finished")
+    at = well(show("monitor", run=run.id, case="pillars"))
+    assert [box.value for box in at.warning] == [
+        "Not understood in the address: `case=pillars`: expected one of blobs, few; shown is blobs, few."
+    ]
+    assert not well(show("monitor", run=run.id, case="blobs, few")).warning
+
+
 def test_an_epoch_that_is_not_there_is_said_and_the_latest_is_shown(trained: Path, workspace: Path) -> None:
     at = well(show("monitor", run=in_state(trained, workspace, "finished").id, epoch="77"))
     assert epochs(at).value == 3

@@ -157,7 +157,7 @@ def _settings(config: RunConfig) -> list[Section]:
          _noise(c.simulation.noise))
         for c in config.dataset.validation
     ]  # fmt: skip
-    movement = ("σ of dx, px", "σ of dy, px", "σ of roll, degrees", "further movement", "noise")
+    movement = ("jitter in dx, σ in px", "jitter in dy, σ in px", "jitter of roll, σ in °", "further movement", "noise")
     fixed = config.dataset.fixed
     endless = f"{fixed} fixed stacks" if fixed else "endless: no stack is seen twice"
     data = [
@@ -168,7 +168,8 @@ def _settings(config: RunConfig) -> list[Section]:
         Section(heading="Settings", tables=tables),
         Section(
             heading=f"Data set “{config.dataset.name}”",
-            words=f"Training stacks of {_size(config.dataset.scan)}; {endless}.",
+            words=f"Training stacks of {_size(config.dataset.scan)}; {endless}. Jitter moves each view by chance: σ is "
+            "its standard deviation, and about two views in three are moved by less than σ.",
             tables=data,
         ),
         Section(

@@ -250,7 +250,7 @@ def _confidence(first: Alignment, truth: Shifts | None) -> list[Section]:
     sigmas = {"dx": shifts.dx_sigma_px, "dy": shifts.dy_sigma_px}
     if not all(np.isfinite(sigma[shifts.used]).any() for sigma in sigmas.values()):
         return []
-    rows, head = [], ["axis", "median σ, px", "largest σ, px", "in view"]
+    rows, head = [], ["direction", "σ of a typical view, px", "largest σ, px", "number of that view"]
     for part, sigma in sigmas.items():
         largest = int(np.nanargmax(np.where(shifts.used, sigma, np.nan)))
         row = [part, number(float(np.nanmedian(sigma[shifts.used]))), number(float(sigma[largest])), str(largest)]
@@ -259,10 +259,11 @@ def _confidence(first: Alignment, truth: Shifts | None) -> list[Section]:
             row += [f"{100 * np.mean(error < k * sigma[shifts.used]):.0f} %" for k in (1, 2)]
         rows.append(row)
     if truth is not None:
-        head += ["errors within σ", "within 2 σ"]
+        head += ["true errors below σ", "below 2σ"]
     words = (
-        "The standard deviation that the network states for each view. Of errors that follow a Laplace distribution, "
-        "76 % lie within σ, 94 % within 2 σ."
+        "How far off the network expects to be: with each shift it states σ, the standard deviation of its error, in "
+        "px. Where it knows itself, the error is below σ in 76 % of the views, and below 2σ in 94 % (a Laplace "
+        "distribution). More than that: it is better than it says; fewer: worse. Views are counted from 0."
     )
     return [Section(heading="Confidence", words=words, tables=[Table(head=head, rows=rows)])]
 
@@ -284,8 +285,11 @@ def _methods(
             row.append(number(judged[one.name]))
         rows.append(row)
     if stack.truth is not None:
-        words = "Root mean square and worst errors over the views used, gauge removed."
-        head += ["dx, px", "dy, px", "worst dx, px", "worst dy, px", "roll, degrees"]
+        words = (
+            "Errors against the known truth over all views that are used, without the gauge: how far off a view is "
+            "(root mean square), and how far the one that is farthest off."
+        )
+        head += ["error dx, px", "error dy, px", "largest error dx, px", "largest error dy, px", "error roll, degrees"]
         if bound_px is not None and max(bound_px) > 0:
             rows.append(["Cramér–Rao bound", "", "", number(bound_px[0]), number(bound_px[1]), "", "", ""])
     else:
