@@ -133,18 +133,20 @@ def live(built: BuiltSet, drawn: State) -> None:
 
 
 def size_and_split(built: BuiltSet) -> None:
-    """How many stacks there are for what, and what they take, now."""
-    train, validation = built.split
+    """How many stacks there are for what, and what they take, now; of a set that is not done, of how many."""
     endless = built.config.fixed is None
-    facts = (
-        (
-            "Training stacks",
-            f"{train:,}",
-            "To look at: an endless set makes its own." if endless else "Seen each epoch.",
-        ),
-        ("Validation stacks", f"{validation:,}", "On which every epoch is scored."),
-        ("On disk", in_words(built.size_bytes), "The whole folder."),
+    there = [*(f"{stacks:,}" for stacks in built.split), in_words(built.size_bytes)]
+    if not built.is_done:
+        whole = estimate_of(built.config.to_json(indent=None))
+        training, *checks = (part.stacks for part in whole.parts)
+        ends = (f"{training:,}", f"{sum(checks):,}", in_words(whole.disk_bytes))
+        there = [f"{now} of {end}" for now, end in zip(there, ends, strict=True)]
+    about = (
+        "To look at: an endless set makes its own." if endless else "Seen each epoch.",
+        "On which every epoch is scored.",
+        "The whole folder.",
     )
+    facts = zip(("Training stacks", "Validation stacks", "On disk"), there, about, strict=True)
     with st.container(horizontal=True, gap="large"):
         for name, value, about in facts:
             st.metric(name, value, help=about, width="content")
@@ -237,7 +239,7 @@ def look_at(path: Path) -> None:
         figure = figures.pictures({f"row {row}": sinogram}, figures.SINOGRAM, dark=dark, height=300)
         chart(figure, key="sample-sinogram", alt="One detector row over the views, as measured")
     with right:
-        st.caption(f"{n_views} views of {n_rows} × {n_cols} px, and what the stage did to each, gauge and all")
+        st.caption(f"{n_views} views of {n_rows} × {n_cols} px, and what the stage did to each: its true shifts")
         chart(
             figures.movement(truth, dark=dark, height=340), key="sample-movement", alt="dx, dy and roll over the angle"
         )

@@ -183,6 +183,8 @@ def test_a_living_build_shows_its_progress_and_can_be_cancelled(finished: Path, 
     with FileLock(one.path / "alive.lock"):
         at = well(show("dataset", set=one.id))
         assert "running" in words(at)
+        shown = {metric.label: metric.value for metric in at.metric}
+        assert (shown["Training stacks"], shown["Validation stacks"]) == ("3 of 3", "1 of 2")
         assert progress_words(at) == "4 of 5 stacks · 1 min 1 s left · 2 stacks a second"
         assert labels_of(at) == ["Cancel"]
         by_label(at.button, "Cancel").click().run()
