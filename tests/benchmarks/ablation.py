@@ -232,7 +232,7 @@ def draw(found: dict[str, Any], path: Path) -> None:
         title = f"Error of {axis} on objects never trained on, px"
         plot.axes(range(0, steps + 1, steps // 5), (0.03, 0.1, 0.3, 1, 3), x_title="step", title=title)
         plot.level(nothing, "knowing nothing")
-        plot.level(bound, "Cramér-Rao bound")
+        plot.level(bound, "the bound")  # the font knows no accents
         for variant in found["variants"]:
             if variant["number"] in names:
                 curve = variant["runs"][variant["best"]]["curve"]
@@ -256,9 +256,9 @@ def main() -> None:
     torch.set_flush_denormal(True)  # or numbers that are next to nothing make some networks ten times as slow
     rates = [float(rate) for rate in args.rates.split(",")]
     only = [int(n) - 1 for n in args.only.split(",") if n] or range(len(VARIANTS))
-    found = json.loads(args.kept.read_text()) if args.kept else measure(args.steps, rates, only)
+    found = json.loads(args.kept.read_text(encoding="utf-8")) if args.kept else measure(args.steps, rates, only)
     if args.json:
-        args.json.write_text(json.dumps(found, indent=1) + "\n")
+        args.json.write_text(json.dumps(found, ensure_ascii=False) + "\n", encoding="utf-8")
     print(as_table(found))
     stacks = f"{BATCH} stacks of {' × '.join(map(str, SHAPE))}"
     print(f"\n{found['steps']} steps of {stacks}; {found['seconds'] / 60:.0f} minutes")
