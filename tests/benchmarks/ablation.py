@@ -1,10 +1,10 @@
 """What makes the difference between the notebook's network and ours: one change at a time, on the same stacks.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/ablation.py --json ablation.json --picture ablation.png
-    python tests/benchmarks/ablation.py --from ablation.json [--picture ablation.png]
+    python tests/benchmarks/ablation.py --from ablation.json … [--picture ablation.png]
 
-The first command trains every variant twice, at two learning rates, and prints a Markdown table: half an hour on one
-core at the default 250 steps. ``--only 1,4`` trains some of them. The second prints and draws what was kept. Nothing
+The first command trains every variant twice, at two learning rates, and prints a Markdown table: three quarters of
+an hour on one core at the default 250 steps. ``--only 1,4`` trains some of them. The second prints and draws what was kept. Nothing
 else may run on that core, or the seconds per step are not those of the network.
 """
 
@@ -82,6 +82,7 @@ class Variant(NamedTuple):
 CNN3D = partial(build_model, Cnn3dConfig(), SHAPE)
 POOLED = partial(Mended, SHAPE, angles="pooled", read="all views")
 KEPT = partial(Mended, SHAPE, width=0.5, angles="kept")
+EACH_VIEW = partial(KEPT, read="each view")
 CENTROID = partial(build_model, shape=SHAPE)
 VARIANTS = (
     Variant("`cnn3d`, its four faults mended: 96 stacks of one object, raw loss", CNN3D, ONE_OBJECT, "raw-mse"),
@@ -90,10 +91,14 @@ VARIANTS = (
     Variant("+ ReLU and GroupNorm for sigmoid and BatchNorm, no dropout", partial(POOLED, width=1.0)),
     Variant("the same at half the channels", partial(POOLED, width=0.5)),
     Variant("+ angle axis not pooled", partial(KEPT, read="all views")),
-    Variant("+ views not flattened together, each read by itself", partial(KEPT, read="each view")),
+    Variant("+ views not flattened together, each read by itself", EACH_VIEW),
     Variant("+ read as places: soft arg-max of maps, pooled twice only", Places),
     Variant("`centroid`, one pass: registered views are not matched", partial(CENTROID, CentroidConfig(passes=1))),
     Variant("`centroid`", partial(CENTROID, CentroidConfig())),
+    # once views are read one by one: what each earlier change is worth
+    Variant("7 with the raw loss", EACH_VIEW, loss="raw-mse"),
+    Variant("7 with 96 stacks of one object", EACH_VIEW, ONE_OBJECT),
+    Variant("7 with sigmoid and BatchNorm", partial(EACH_VIEW, mended=False)),
 )
 
 
@@ -188,6 +193,12 @@ def measure(steps: int, rates: Sequence[float], only: Sequence[int]) -> dict[str
     return found
 
 
+def joined(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What was kept of several calls with the same steps, as if it had been one."""
+    variants = [variant for part in parts for variant in part["variants"]]
+    return {**parts[0], "variants": variants, "seconds": sum(part["seconds"] for part in parts)}
+
+
 def as_table(found: dict[str, Any]) -> str:
     """The Markdown table: errors in px, gauge removed, on stacks of objects never trained on."""
     heads = ("", "network and training", "dx, px", "dy, px", "before training, px", "on its own stacks, px")
@@ -249,14 +260,15 @@ def main() -> None:
     parser.add_argument("--rates", default="5e-4,3e-3", help="learning rates, of which the better is taken")
     parser.add_argument("--only", default="", help="numbers of variants, from 1, with commas")
     parser.add_argument("--json", type=Path, help="keep all that was measured there")
-    parser.add_argument("--from", dest="kept", type=Path, help="train nothing, take what was kept")
+    parser.add_argument("--from", dest="kept", nargs="+", type=Path, help="train nothing, join what was kept")
     parser.add_argument("--picture", type=Path, help="draw the curves there, a PNG")
     args = parser.parse_args()
     torch.set_num_threads(1)  # seconds per step are those of one core
     torch.set_flush_denormal(True)  # or numbers that are next to nothing make some networks ten times as slow
     rates = [float(rate) for rate in args.rates.split(",")]
     only = [int(n) - 1 for n in args.only.split(",") if n] or range(len(VARIANTS))
-    found = json.loads(args.kept.read_text(encoding="utf-8")) if args.kept else measure(args.steps, rates, only)
+    kept = [json.loads(path.read_text(encoding="utf-8")) for path in args.kept or ()]
+    found = joined(kept) if kept else measure(args.steps, rates, only)
     if args.json:
         args.json.write_text(json.dumps(found, ensure_ascii=False) + "\n", encoding="utf-8")
     print(as_table(found))

@@ -24,6 +24,7 @@ class Mended(nn.Module):
     angles : whether the angle axis is pooled with the others.
     read : "all views", flattened together as in the notebook; "each view", flattened by itself, all through the same
         layers.
+    mended : ReLU and GroupNorm; else sigmoid and BatchNorm, as the notebook has them.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Mended(nn.Module):
         width: float,
         angles: Literal["pooled", "kept"],
         read: Literal["all views", "each view"],
+        mended: bool = True,
     ) -> None:
         super().__init__()
         groups = [[round(channels * width) for channels in group] for group in GROUPS]
@@ -40,7 +42,7 @@ class Mended(nn.Module):
         layers: list[nn.Module] = []
         for number, group in enumerate(groups, 1):
             for before, after in pairwise(group):
-                layers += block(before, after)
+                layers += block(before, after, mended=mended)
             if number < len(groups):
                 layers.append(nn.MaxPool3d(2 if angles == "pooled" else (1, 2, 2)))
         self.convolutions = nn.Sequential(*layers)
@@ -83,9 +85,10 @@ class Places(nn.Module):
         return [Estimate(self.linear(place_px.transpose(1, 2)))]
 
 
-def block(before: int, after: int) -> list[nn.Module]:
-    """A convolution whose optimisation is mended: normalised without the other stacks, and never saturated."""
-    return [nn.Conv3d(before, after, 3, padding=1), nn.GroupNorm(8, after), nn.ReLU()]
+def block(before: int, after: int, *, mended: bool = True) -> list[nn.Module]:
+    """A convolution; a mended one is normalised without the other stacks, and never saturates."""
+    follow = [nn.GroupNorm(8, after), nn.ReLU()] if mended else [nn.BatchNorm3d(after), nn.Sigmoid()]
+    return [nn.Conv3d(before, after, 3, padding=1), *follow]
 
 
 def scaled(proj: torch.Tensor) -> torch.Tensor:
