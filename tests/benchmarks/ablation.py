@@ -3,9 +3,9 @@
     OMP_NUM_THREADS=1 python tests/benchmarks/ablation.py --json ablation.json --picture ablation.png
     python tests/benchmarks/ablation.py --from ablation.json … [--picture ablation.png]
 
-The first command trains every variant twice, at two learning rates, and prints a Markdown table: three quarters of
-an hour on one core at the default 250 steps. ``--only 1,4`` trains some of them. The second prints and draws what was kept. Nothing
-else may run on that core, or the seconds per step are not those of the network.
+The first trains every variant twice, at two learning rates, and prints a Markdown table: about 40 minutes on one core
+at the default 250 steps. ``--only 1,4`` trains some of them. The second joins, prints and draws what was kept. Seconds
+are those of the processor.
 """
 
 from __future__ import annotations
