@@ -219,26 +219,24 @@ def as_table(found: dict[str, Any]) -> str:
 def draw(found: dict[str, Any], path: Path) -> None:
     """The curves of dx and of dy over the steps, on white."""
     sys.path.append(str(Path(__file__).parents[1] / "gallery"))  # whose paper it is drawn on
-    from paper import FAINT, INK, Plot, save, sheet, words
+    from paper import FAINT, Plot, save, sheet, words
 
     from tomoalign_core.show.style import CASES, DX, RUNS
 
+    flat = ("1 to 6: cnn3d, flattened", CASES[0])
     names = {
-        0: ("1 cnn3d, mended", CASES[0]),
-        2: ("3 endless, gauge-free loss", CASES[3]),
-        3: ("4 ReLU, GroupNorm", CASES[2]),
-        5: ("6 angles not pooled", RUNS[1]),
+        **dict.fromkeys(range(6), flat),
         6: ("7 each view by itself", RUNS[4]),
         7: ("8 read as places", CASES[1]),
         8: ("9 centroid, one pass", RUNS[5]),
         9: ("10 centroid", DX),
     }
-    paper = sheet(960, 380)
+    paper = sheet(960, 350)
     steps, levels = found["steps"], found["levels"]
     for panel, axis in enumerate(("dx", "dy")):
         nothing, _, bound = (level[panel] for level in levels.values())
         plot = Plot(
-            paper=paper, left=58 + 490 * panel, top=96, width=400, height=230, x=(0, steps), y=(0.02, 8), log_y=True
+            paper=paper, left=58 + 490 * panel, top=66, width=400, height=230, x=(0, steps), y=(0.02, 8), log_y=True
         )
         title = f"Error of {axis} on objects never trained on, px"
         plot.axes(range(0, steps + 1, steps // 5), (0.03, 0.1, 0.3, 1, 3), x_title="step", title=title)
@@ -249,9 +247,10 @@ def draw(found: dict[str, Any], path: Path) -> None:
                 curve = variant["runs"][variant["best"]]["curve"]
                 errors = [look[f"rmse_{axis}_px"] for look in curve]
                 plot.line([look["step"] for look in curve], errors, names[variant["number"]][1])
-    for place_, (text, colour) in enumerate(names.values()):
-        words(paper, (58 + 228 * (place_ % 4), 10 + 24 * (place_ // 4)), text, fill=colour)
-    save(paper, path, [FAINT, INK, *(colour for _, colour in names.values())])
+    across = 58.0
+    for text, colour in dict.fromkeys(names.values()):
+        across += 30 + words(paper, (across, 10), text, fill=colour)
+    save(paper, path, [FAINT, *(colour for _, colour in names.values())])
 
 
 def main() -> None:
