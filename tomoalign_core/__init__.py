@@ -10,6 +10,7 @@ before it is used.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from tomoalign_core.learn.presets import preset
     from tomoalign_core.learn.runs import launch
     from tomoalign_core.metrics import score_shifts
+
+# Threads of torch that wait for each other sleep instead of spinning, unless the user has said otherwise. On a core that
+# is wanted by something else too, a dashboard or a second training, spinning made steps ten times longer.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __all__ = [
     "InputError",

@@ -26,7 +26,7 @@ PAGE_RERUNS_PER_S = 0.25  # for new epochs, of all visitors together
 LINK = """
 export default function({ data, parentElement, setTriggerValue }) {
   const place = parentElement.querySelector('.live-link');
-  const link = place.link ??= { toldAt: 0 };
+  const link = place.link ??= { toldAt: Date.now() };
   const fresh = link.data === undefined;
   link.data = data;
   link.tell = setTriggerValue;

@@ -1,6 +1,6 @@
 """What watching costs: a look at a training, a training with twenty watchers, a click while both cores train.
 
-    python tests/benchmarks/monitor.py [looks] [slowdown] [clicks] [--watchers 20] [--pairs 8] [--seconds 30]
+    python tests/benchmarks/monitor.py [looks] [slowdown] [clicks] [--watchers 20] [--pairs 40] [--seconds 8]
 
 Nothing named: all three. For a quiet machine. The watchers do what a browser does (``watcher.py``), but on the same
 cores, where real visitors bring their own; so the slow-down is an upper limit. It compares stretches of one
@@ -30,17 +30,22 @@ import numpy as np
 from filelock import FileLock
 from watcher import Watcher
 
-from tomoalign_core.config import CentroidConfig, RunConfig, TrainConfig
+from tomoalign_core.config import CentroidConfig, PhantomConfig, RunConfig, TrainConfig
 from tomoalign_core.learn.jobs import is_held
 from tomoalign_core.learn.presets import preset
 from tomoalign_core.learn.runs import Run, launch
 
 ROOT = Path(__file__).parents[2]
-SETTLE_S = 8.0  # watchers come and go, and the pace of their pages with them
+SETTLE_S = 15.0  # once all pages are open: then their pace comes to rest
+TURN_S = 1.0  # from watching to not watching
 FEWEST_STEPS = 20
-# two passes always, and one small stack a step: every step costs the same, and there are many of them
-TRAINING = preset("quick").changed(
+# two passes always, one stack of one size and of one kind a step: every step costs the same, and there are many of them
+QUICK = preset("quick")
+ONE_SIZE = QUICK.dataset.scan.changed(n_views=48, n_rows=64, n_cols=80)
+ONE_KIND = QUICK.dataset.train[0].changed(phantom=PhantomConfig(parts=24))
+TRAINING = QUICK.changed(
     name="watched",
+    dataset=QUICK.dataset.changed(scan=ONE_SIZE, train=(ONE_KIND,)),
     model=CentroidConfig(passes=2),
     train=TrainConfig(epochs=100_000, steps_per_epoch=100, batch=1, checkpoint_every=100),
 )
@@ -188,7 +193,6 @@ def step_s(run: Run, since_step: int) -> list[float]:
 
 async def stretch(run: Run, seconds: float) -> float:
     """Mean seconds of a step over the next stretch, which is longer where there would be too few steps in it."""
-    await asyncio.sleep(SETTLE_S)
     first = run.status().step
     await asyncio.sleep(seconds)
     while len(steps := step_s(run, first)) < FEWEST_STEPS:
@@ -197,31 +201,45 @@ async def stretch(run: Run, seconds: float) -> float:
 
 
 async def slowdown(dashboard: Dashboard, watchers: int, pairs: int, seconds: float) -> None:
+    """All pages are open throughout, and behind another tab in every second stretch: opening one costs only once.
+
+    Stretches are short, so that the machine's own ups and downs fall on both kinds, and no visitor is forgotten.
+    """
     with training(TRAINING) as run:
-        alone, watched, cpu, heard = [await stretch(run, seconds)], [], [], 0
-        for _ in range(pairs):
-            async with contextlib.AsyncExitStack() as stack:
-                crowd = [Watcher(dashboard.url, "monitor", f"run={run.id}") for _ in range(watchers)]
+        async with contextlib.AsyncExitStack() as stack:
+            crowd = [Watcher(dashboard.url, "monitor", f"run={run.id}") for _ in range(watchers)]
+            for watcher in crowd:
+                await stack.enter_async_context(watcher.watching())
+            for watcher in crowd:
+                await asyncio.wait_for(watcher.loaded.wait(), 120)
+            while run.status().epoch < 1 or not run.sample_epochs():  # with the first weights pages gain a link
+                await asyncio.sleep(1)
+            await asyncio.sleep(SETTLE_S)
+            alone, watched, cpu, own, passed = [], [], 0.0, 0.0, 0.0
+            for turn in range(2 * pairs + 1):
                 for watcher in crowd:
-                    await stack.enter_async_context(watcher.watching())
-                began, at, own = dashboard.cpu_s(), time.monotonic(), time.process_time()
+                    watcher.hidden = turn % 2 == 0
+                    if turn == 0:
+                        watcher.looks_s.clear()
+                        watcher.reruns_s.clear()
+                await asyncio.sleep(TURN_S)
+                if turn % 2 == 0:
+                    alone.append(await stretch(run, seconds))
+                    continue
+                cpu, own, passed = cpu - dashboard.cpu_s(), own - time.process_time(), passed - time.monotonic()
                 watched.append(await stretch(run, seconds))
-                passed = time.monotonic() - at
-                cpu.append(100 * (dashboard.cpu_s() - began) / passed)
-                own = 100 * (time.process_time() - own) / passed
-                heard = sum(len(watcher.looks_s) for watcher in crowd)
-                interval_s, redrawn = crowd[0].interval_s, sum(len(watcher.reruns_s) for watcher in crowd)
-            alone.append(await stretch(run, seconds))
+                cpu, own, passed = cpu + dashboard.cpu_s(), own + time.process_time(), passed + time.monotonic()
+            heard, redrawn = (sum(map(len, kind)) for kind in zip(*((w.looks_s, w.reruns_s) for w in crowd), strict=True))
     # each stretch with watchers against the mean of those before and after it
     slower = [100 * (w / ((a + b) / 2) - 1) for w, a, b in zip(watched, alone, alone[1:], strict=False)]
     error = np.std(slower, ddof=1) / np.sqrt(pairs) if pairs > 1 else float("nan")
     print(f"{watchers} watchers, {pairs} pairs of stretches of {seconds:.0f} s, on {os.cpu_count()} cores:")
     print(f"  a step takes {1000 * np.mean(alone):.0f} ms alone, {1000 * np.mean(watched):.0f} ms watched")
-    print(f"  slower by {np.mean(slower):.1f} ± {error:.1f} %  (each: {', '.join(f'{s:.1f}' for s in slower)})")
-    print(
-        f"  each looks every {interval_s:.1f} s; in the last stretch {heard} looks and {redrawn} reruns were answered"
-    )
-    print(f"  of one core the dashboard used {np.mean(cpu):.1f} %, the watchers themselves {own:.1f} %", flush=True)
+    print(f"  slower by {np.mean(slower):.1f} ± {error:.1f} %, median {np.median(slower):.1f} %")
+    print(f"  each: {', '.join(f'{s:.1f}' for s in slower)}")
+    print(f"  each looks every {crowd[0].interval_s:.1f} s: {heard} looks and {redrawn} reruns were answered")
+    print(f"  of one core the dashboard used {100 * cpu / passed:.1f} %, the watchers themselves {100 * own / passed:.1f} %")
+    sys.stdout.flush()
 
 
 # ---------------------------------------------------------------- a click
@@ -250,8 +268,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="*", default=["looks", "slowdown", "clicks"], help="looks, slowdown, clicks")
     parser.add_argument("--watchers", type=int, default=20)
-    parser.add_argument("--pairs", type=int, default=8, help="stretches with watchers")
-    parser.add_argument("--seconds", type=float, default=30, help="length of a stretch")
+    parser.add_argument("--pairs", type=int, default=40, help="stretches with watchers")
+    parser.add_argument("--seconds", type=float, default=8, help="length of a stretch")
     parser.add_argument("--steps", type=int, default=5000, help="length of the run that is looked at")
     parser.add_argument("--clicks", type=int, default=40)
     args = parser.parse_args()

@@ -39,6 +39,7 @@ class Watcher:
     reruns_s: list[float] = field(default_factory=list)
     interval_s: float = 1.0
     loaded: asyncio.Event = field(default_factory=asyncio.Event)
+    hidden: bool = False  # as a tab behind another one: it stays open, and asks for nothing
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[Watcher]:
@@ -110,9 +111,12 @@ class Watcher:
         await self.loaded.wait()
         door = urlsplit(self.base)
         reader, writer = await asyncio.open_connection(door.hostname, door.port)
-        told_at, have = 0.0, self._link["version"]
+        watched_s, told_at_s, have = 0.0, 0.0, self._link["version"]
         while True:
             await asyncio.sleep(self.interval_s)
+            if self.hidden:
+                continue
+            watched_s += self.interval_s
             link = self._link
             view = {
                 name: str(value).lower() if isinstance(value, bool) else value for name, value in link["view"].items()
@@ -128,9 +132,9 @@ class Watcher:
                 continue
             self.looks_s.append(time.perf_counter() - began)
             self.interval_s, have = said["interval_s"], said["version"]
-            grown = said["epochs"] != link["epochs"] and began - told_at > said["page_every_s"]
+            grown = said["epochs"] != link["epochs"] and watched_s - told_at_s > said["page_every_s"]
             if said["state"] != link["state"] or grown:
-                told_at = began
+                told_at_s = watched_s
                 await self._rerun()
 
     async def _answer(self, reader: asyncio.StreamReader) -> bytes:
