@@ -26,12 +26,13 @@ WEIGHTS = "best.safetensors"
 KEYS = {"methods": "methods", "model": "model-choice"}  # names in the address and of the widgets
 METHODS = {
     "network": "Network",
+    "network+refine": "Network, refined",
     "center-of-mass": "Centre of mass",
     "profile-correlation": "Profile correlation",
     "phase-correlation": "Phase correlation",
     **({"tomopy-joint": "Joint reprojection (tomopy)"} if tomopy_installed() else {}),
 }
-AT_FIRST = [method for method in METHODS if method != "tomopy-joint"]  # which takes a hundred times longer
+AT_FIRST = [method for method in METHODS if method not in ("tomopy-joint", "network+refine")]  # they take longer
 FROM_FILE = "From a file"
 
 
@@ -48,7 +49,8 @@ def pick_methods() -> list[Asked]:
     chosen = st.pills(
         "Methods", list(labels), selection_mode="multi", key="methods", wrap=True, format_func=labels.get,
         persist_state="session",
-        help="All are shown side by side on the same stack. *Network*: a trained one. *Centre of mass*: where the mass "
+        help="All are shown side by side on the same stack. *Network*: a trained one. *Network, refined*: the same, and then "
+        "all views together, by their likelihood, while their held-out residual falls. *Centre of mass*: where the mass "
         "of each view lies. *Profile correlation*: dx as before, dy from the sums of the rows, matched with all views. "
         "*Phase correlation*: each view against the one before. *From a file*: a shift table (CSV), as it is.",
     )  # fmt: skip
@@ -56,9 +58,12 @@ def pick_methods() -> list[Asked]:
     if "tomopy-joint" not in METHODS:
         st.caption(f"Joint reprojection needs tomopy: `{HOW_TO_GET_TOMOPY}`")
     asked: list[Asked] = []
+    networks = _networks() if any(method.startswith("network") for method in chosen) else []
     for method in chosen:
         if method == "network":
-            asked += _networks()
+            asked += networks
+        elif method == "network+refine":
+            asked += [replace(network, name=f"{network.name}, refined", method=method) for network in networks]
         elif method == FILE:
             table, name = pick_table("table-to-judge", "Shift table (CSV)")
             asked += [Asked(name=name, method=FILE, table=table)] if table is not None else []

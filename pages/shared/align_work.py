@@ -20,6 +20,7 @@ from tomoalign_core.geometry import Shifts
 
 if TYPE_CHECKING:
     from tomoalign_core.align.cuts import Filtered
+    from tomoalign_core.align.refine import Round
     from tomoalign_core.align.residual import Residual
 
 Progress = Callable[[int, int], None]
@@ -42,7 +43,7 @@ class Asked:
     @property
     def made_by(self) -> str:
         """What is written into files."""
-        return f"network {self.model}" if self.method == "network" else self.method
+        return self.method.replace("network", f"network {self.model}")
 
     def key(self, stack_key: str) -> str:
         """Changes when its answer may."""
@@ -52,12 +53,13 @@ class Asked:
 
 @dataclass(kw_only=True, eq=False)
 class Found:
-    """The shifts that one method found, and what was done to them by hand."""
+    """The shifts that one method found, by which rounds if it went in rounds, and what was done to them by hand."""
 
     name: str
     made_by: str
     shifts: Shifts
     seconds: float
+    rounds: tuple[Round, ...] = ()
     edits: Edits = field(default_factory=Edits)
 
 
@@ -132,17 +134,19 @@ def find(stack: Stack, asked: Asked, progress: Progress | None = None) -> Found:
     from tomoalign_core.learn.train import choose_device
 
     began = time.perf_counter()
+    rounds: list[Round] = []
     if asked.table is not None:
         check_same_scan(asked.table, stack.angle_rad, asked.name)
         shifts = replace(asked.table, angle_rad=stack.angle_rad)
     else:
         shifts = find_shifts(
             stack.proj, stack.angle_rad, method=asked.method, model=asked.model, device=str(choose_device("auto")),
-            progress=progress,
+            progress=progress, on_round=rounds.append,
         )  # fmt: skip
     if shifts.used.sum() < LEAST_VIEWS:
         raise InputError(f"{shifts.used.sum()} views could be aligned; in the others nothing stands out of the noise")
-    return Found(name=asked.name, made_by=asked.made_by, shifts=shifts, seconds=time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    return Found(name=asked.name, made_by=asked.made_by, shifts=shifts, seconds=seconds, rounds=tuple(rounds))
 
 
 def is_done(source: Source, asked: list[Asked]) -> bool:

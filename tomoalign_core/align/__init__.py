@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from tomoalign_core.align.apply import Progress, move_views, undo_shifts
@@ -10,10 +13,14 @@ from tomoalign_core.config import InputError
 from tomoalign_core.engines import HOW_TO_GET_TOMOPY, require_tomopy, tomopy_installed
 from tomoalign_core.geometry import Shifts
 
+if TYPE_CHECKING:
+    from tomoalign_core.align.refine import Round
+
 __all__ = ["METHODS", "MISSING_METHODS", "find_shifts", "move_views", "undo_shifts"]
 
+NETWORK, REFINED = "network", "network+refine"
 TOMOPY_JOINT = "tomopy-joint"
-METHODS = ("network", *CLASSICAL, *((TOMOPY_JOINT,) if tomopy_installed() else ()))
+METHODS = (NETWORK, REFINED, *CLASSICAL, *((TOMOPY_JOINT,) if tomopy_installed() else ()))
 # what this machine could do if something were installed, and what that is
 MISSING_METHODS = {} if TOMOPY_JOINT in METHODS else {TOMOPY_JOINT: f"needs tomopy; {HOW_TO_GET_TOMOPY}"}
 
@@ -26,25 +33,30 @@ def find_shifts(
     model: str = "pretrained",
     device: str = "cpu",
     progress: Progress | None = None,
+    on_round: Callable[[Round], None] | None = None,
 ) -> Shifts:
     """Find the movement of each view of a stack (N, V, U) of attenuation.
 
     Parameters
     ----------
-    method : "network", "center-of-mass", "profile-correlation", "phase-correlation", or "tomopy-joint" where tomopy is.
+    method : "network"; "network+refine", which goes on from there with all views together (see ``refine``);
+        "center-of-mass", "profile-correlation", "phase-correlation"; or "tomopy-joint" where tomopy is.
     model : for the network: "pretrained", a run's id or folder, or a .safetensors file.
     progress : called with (done, of) as it goes: passes of the network, views of the others.
+    on_round : called with each round of a refinement, see ``refine.Round``.
 
     Raises
     ------
     InputError
         If there is no such method or model, or the stack cannot be aligned.
     """
-    if method == "network":
+    if method in (NETWORK, REFINED):
         from tomoalign_core.align.predict import predict_shifts
+        from tomoalign_core.align.refine import refine_shifts
         from tomoalign_core.learn.weights import load_weights
 
-        return predict_shifts(proj, angle_rad, load_weights(model, device), progress)
+        found = predict_shifts(proj, angle_rad, load_weights(model, device), progress)
+        return found if method == NETWORK else refine_shifts(proj, angle_rad, found, on_round=on_round).shifts
     if method == TOMOPY_JOINT:
         from tomoalign_core.simulate import tomopy_engine
 

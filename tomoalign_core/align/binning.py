@@ -21,8 +21,8 @@ def binned(proj: NDArray[np.floating], factor: int) -> NDArray[np.float32]:
     return middle.reshape(n, v, factor, u, factor).mean(axis=(2, 4), dtype=np.float32)
 
 
-def binned_shifts(shifts: Shifts, factor: int) -> Shifts:
-    """The same movements in binned pixels."""
+def binned_shifts(shifts: Shifts, factor: float) -> Shifts:
+    """The same movements in binned pixels; with 1 / factor, back in those of the detector."""
     lengths = {name: getattr(shifts, name) / factor for name in ("dx_px", "dy_px", "dx_sigma_px", "dy_sigma_px")}
     return replace(shifts, **lengths)
 

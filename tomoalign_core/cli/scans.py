@@ -76,7 +76,7 @@ def align(
     method: Annotated[
         str,
         typer.Option(
-            help="network, center-of-mass, profile-correlation, phase-correlation; tomopy-joint where tomopy is "
+            help="network, network+refine, center-of-mass, profile-correlation, phase-correlation; tomopy-joint where tomopy is "
             "installed"
         ),
     ] = "network",
@@ -120,7 +120,7 @@ def align(
     write_csv(shifts, found)
     typer.echo(f"{shifts}: shifts of {len(found)} views by {method}, {seconds:.2f} s")
     if out is not None:
-        _write_aligned(out, scan, found, method if method != "network" else f"network {model}")
+        _write_aligned(out, scan, found, method.replace("network", f"network {model}"))
     if scan.truth is not None:
         _print_error(found, scan.truth)
     elif found.used.sum() > 1:

@@ -96,7 +96,7 @@ def aligned_report(
     for method in methods or ([] if found else ["network"]):
         began = time.perf_counter()
         shifts = find_shifts(stack.proj, stack.angle_rad, method=method, model=model, device=str(choose_device(device)))
-        name = f"network {model}" if method == "network" else method
+        name = method.replace("network", f"network {model}")
         found.append(Alignment(name=name, shifts=shifts, seconds=time.perf_counter() - began))
     known = simulated(stack)
     if known is None:

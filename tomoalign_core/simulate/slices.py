@@ -31,14 +31,23 @@ def find_axis(proj: NDArray[np.floating], angle_rad: ArrayLike) -> float:
     within half a pixel, where single rows and the sharpness of slices are several pixels off. An object wider than
     the view pulls it towards the middle.
     """
+    middle = (proj.shape[2] - 1) / 2
+    return float(np.clip(path_of_mass(proj, angle_rad)[0] + middle, 0, proj.shape[2] - 1))
+
+
+def path_of_mass(proj: NDArray[np.floating], angle_rad: ArrayLike) -> NDArray[np.float64]:
+    """(c, a, b) of the path ``c + a cos + b sin`` of the centre of mass of an aligned stack (N, V, U), px from the middle.
+
+    All 0 where no view shows a mass.
+    """
     mass_over_u = _level(np.mean(proj, axis=1, dtype=np.float32))
     mass = mass_over_u.sum(axis=1, dtype=float)
     seen = mass > LEAST_MASS * np.median(mass)
     if not seen.any():
-        return (proj.shape[2] - 1) / 2
+        return np.zeros(3)
     path = (mass_over_u[seen] @ centred_axis(proj.shape[2])) / mass[seen]
     fit, *_ = np.linalg.lstsq(gauge_functions(angle_rad, axis="dx")[seen], path, rcond=1e-9)
-    return float(np.clip(fit[0] + (proj.shape[2] - 1) / 2, 0, proj.shape[2] - 1))
+    return fit
 
 
 def slice_of(sinogram: NDArray[np.floating], angle_rad: ArrayLike, *, axis_px: float | None = None) -> Image:
