@@ -1,0 +1,156 @@
+"""Refinement: the field it believes in, what it finds, and that it never leaves a stack worse explained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+from scipy import integrate, special
+
+from tomoalign_core.align import refine, undo_shifts
+from tomoalign_core.align.refine import Refined, Round, refine_shifts
+from tomoalign_core.align.residual import held_out_residual
+from tomoalign_core.config import InputError, MisalignConfig, NoiseConfig, ScanConfig, SimulationConfig
+from tomoalign_core.geometry import Shifts
+from tomoalign_core.metrics import score_shifts
+from tomoalign_core.simulate import LabelledScan, simulate
+
+OFF_PX = 0.15
+
+
+@cache
+def scan() -> LabelledScan:
+    return simulate(
+        SimulationConfig(
+            scan=ScanConfig(n_views=40, n_rows=48, n_cols=64),
+            misalign=MisalignConfig(dx_sigma_px=1, dy_sigma_px=1, roll_sigma_deg=0.5),
+            noise=NoiseConfig(gaussian=0.05),
+            seed=5,
+        )
+    )
+
+
+def start(truth: Shifts) -> Shifts:
+    """The truth but for a known error of each view, without the roll."""
+    rng = np.random.default_rng(0)
+    n = len(truth)
+    off = rng.normal(0, OFF_PX, (2, n))
+    sigma = np.full(n, OFF_PX)
+    return replace(
+        truth, dx_px=truth.dx_px + off[0], dy_px=truth.dy_px + off[1], roll_deg=np.zeros(n),
+        dx_sigma_px=sigma, dy_sigma_px=sigma,
+    )  # fmt: skip
+
+
+@cache
+def refined() -> tuple[Refined, list[Round]]:
+    rounds: list[Round] = []
+    found = refine_shifts(scan().proj.numpy(), scan().shifts.angle_rad, start(scan().shifts), on_round=rounds.append)
+    return found, rounds
+
+
+def test_errors_of_single_views_fall_and_roll_is_found() -> None:
+    """In dx less than in dy, as the start is believed more there."""
+    before, after = (score_shifts(table, scan().shifts) for table in (start(scan().shifts), refined()[0].shifts))
+    assert after.dx_rmse_px < 0.7 * before.dx_rmse_px
+    assert after.dy_rmse_px < 0.3 * before.dy_rmse_px
+    assert after.roll_rmse_deg < 0.8 * before.roll_rmse_deg
+
+
+def test_rounds_are_told_and_the_best_is_given_back() -> None:
+    found, told = refined()
+    assert list(found.rounds) == told
+    assert [r.number for r in told] == list(range(len(told)))
+    assert 2 <= len(told) <= refine.ROUNDS + 1
+    assert told[0].step_px == 0
+    assert told[1].step_px > 0.05
+    least = min(r.residual for r in told)
+    residual = held_out_residual(scan().proj.numpy(), scan().shifts.angle_rad, found.shifts).overall
+    assert residual == pytest.approx(least, rel=1e-6)
+    assert least < told[0].residual
+    assert [r for r in told if r.kept][-1].residual == least
+
+
+def test_a_start_that_cannot_be_bettered_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step in the wrong direction raises the residual."""
+    right = refine._Problem._move
+    monkeypatch.setattr(refine._Problem, "_move", lambda self, step, covariance: right(self, -10 * step, covariance))
+    begin = start(scan().shifts)
+    found = refine_shifts(scan().proj.numpy(), scan().shifts.angle_rad, begin)
+    assert [r.kept for r in found.rounds] == [True, False]
+    np.testing.assert_array_equal(found.shifts.dx_px, begin.gauge_free().dx_px)
+    assert (found.gain == 1).all()
+
+
+def test_gain_and_offset_of_each_view_are_found() -> None:
+    rng = np.random.default_rng(1)
+    gain, offset = rng.uniform(0.9, 1.1, 40), rng.uniform(-0.2, 0.2, 40)
+    proj = scan().proj.numpy() * gain[:, None, None] + offset[:, None, None]
+    found = refine_shifts(proj.astype(np.float32), scan().shifts.angle_rad, start(scan().shifts))
+    assert np.std(found.gain - gain) < 0.2 * np.std(gain)
+    assert np.std(found.offset - offset) < 0.1 * np.std(offset)
+
+
+def test_views_that_are_not_used_or_hardly_seen_stay_as_they_are() -> None:
+    begin = start(scan().shifts)
+    used = np.ones(40, bool)
+    used[3] = False
+    far = begin.dx_px.copy()
+    far[7] = 25.0
+    begin = replace(begin, used=used, dx_px=far)
+    found = refine_shifts(scan().proj.numpy(), scan().shifts.angle_rad, begin).shifts
+    free = begin.gauge_free()
+    assert found.used.tolist() == used.tolist()
+    for view in (3, 7):
+        # their place changes by the common gauge only, which is fitted to what the others moved
+        assert found.dx_px[view] == pytest.approx(free.dx_px[view], abs=0.1)
+        assert found.dx_sigma_px[view] == OFF_PX
+    assert found.dx_sigma_px[0] < OFF_PX
+
+
+def test_binned_stacks_give_shifts_in_px_of_the_detector(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refine, "LARGEST_WORK", 40**2 * 48 * 64 / 4)
+    found = refine_shifts(scan().proj.numpy(), scan().shifts.angle_rad, start(scan().shifts)).shifts
+    assert score_shifts(found, scan().shifts).dx_rmse_px < 0.75 * OFF_PX
+
+
+def test_what_it_cannot_take_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = start(scan().shifts)
+    few = replace(begin, used=np.arange(40) < 2)
+    with pytest.raises(InputError, match="2 views are used"):
+        refine_shifts(scan().proj.numpy(), begin.angle_rad, few)
+    monkeypatch.setattr(refine, "MOST_VIEWS", 30)
+    with pytest.raises(InputError, match="up to 30 views, not 40"):
+        refine_shifts(scan().proj.numpy(), begin.angle_rad, begin)
+
+
+def test_views_foretell_each_other_without_their_noise() -> None:
+    aligned, _ = undo_shifts(scan().proj.numpy(), scan().shifts)
+    clean, _ = undo_shifts(scan().clean.numpy(), scan().shifts)
+    field = refine._Field(scan().shifts.angle_rad, aligned.astype(float), scan().gaussian)
+    left = field.foretell(aligned) - clean
+    assert np.std(left[:, 6:-6, 6:-6]) < 0.6 * scan().gaussian
+
+
+def test_covariance_of_discs_is_the_transform_of_their_variance() -> None:
+    radii, share = np.array([5.0, 12.0]), np.array([0.3, 0.7])
+    k = np.array([0.01, 0.3, 1.1])
+
+    def variance(r: float) -> float:
+        return float((share / radii**2 * (r < radii)).sum())
+
+    for value, at in zip(refine._transform(k, radii, share), k, strict=True):
+        top, _ = integrate.quad(lambda r, at=at: variance(r) * special.j0(at * r) * r, 0, 12, points=[5], limit=200)
+        bottom, _ = integrate.quad(lambda r: variance(r) * r, 0, 12, points=[5])
+        assert value == pytest.approx(top / bottom, abs=1e-6)
+
+
+def test_discs_of_a_smaller_object_are_smaller() -> None:
+    u = np.arange(64) - 31.5
+    chord = np.sqrt(np.clip(12.0**2 - u**2, 0, None))
+    rng = np.random.default_rng(0)
+    views = rng.normal(size=(30, 20, 64)) * np.sqrt(chord)
+    radii, share = refine._discs(views, 0.0)
+    assert (share * radii).sum() == pytest.approx(12, rel=0.1)
