@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from tomoalign_core.learn.runs import launch
     from tomoalign_core.metrics import score_shifts
 
-# Threads of torch that wait for each other sleep instead of spinning, unless the user has said otherwise. On a core that
-# is wanted by something else too, a dashboard or a second training, spinning made steps ten times longer.
+# Threads of torch that wait for each other sleep instead of spinning, unless the user has said otherwise. On a core
+# that is wanted by something else too, a dashboard or a second training, spinning made steps several times longer.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __all__ = [

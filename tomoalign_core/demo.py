@@ -82,7 +82,8 @@ def _all_methods(scan: SimulatedScan, run: Run) -> list[Alignment]:
     tries = [(f"network, trained in this demo ({run.id[-8:]})", "network", run.id)]
     if PRETRAINED.exists():
         tries.insert(0, ("network, as shipped", "network", "pretrained"))
-    tries += [(name, name, "") for name in METHODS if name != "network"]
+        tries.insert(1, ("network, as shipped, then refined", "network+refine", "pretrained"))
+    tries += [(name, name, "") for name in METHODS if not name.startswith("network")]
     found = []
     for name, method, model in tries:
         began = time.perf_counter()

@@ -229,7 +229,9 @@ async def slowdown(dashboard: Dashboard, watchers: int, pairs: int, seconds: flo
                 cpu, own, passed = cpu - dashboard.cpu_s(), own - time.process_time(), passed - time.monotonic()
                 watched.append(await stretch(run, seconds))
                 cpu, own, passed = cpu + dashboard.cpu_s(), own + time.process_time(), passed + time.monotonic()
-            heard, redrawn = (sum(map(len, kind)) for kind in zip(*((w.looks_s, w.reruns_s) for w in crowd), strict=True))
+            heard, redrawn = (
+                sum(map(len, kind)) for kind in zip(*((w.looks_s, w.reruns_s) for w in crowd), strict=True)
+            )
     # each stretch with watchers against the mean of those before and after it
     slower = [100 * (w / ((a + b) / 2) - 1) for w, a, b in zip(watched, alone, alone[1:], strict=False)]
     error = np.std(slower, ddof=1) / np.sqrt(pairs) if pairs > 1 else float("nan")
@@ -238,7 +240,7 @@ async def slowdown(dashboard: Dashboard, watchers: int, pairs: int, seconds: flo
     print(f"  slower by {np.mean(slower):.1f} ± {error:.1f} %, median {np.median(slower):.1f} %")
     print(f"  each: {', '.join(f'{s:.1f}' for s in slower)}")
     print(f"  each looks every {crowd[0].interval_s:.1f} s: {heard} looks and {redrawn} reruns were answered")
-    print(f"  of one core the dashboard used {100 * cpu / passed:.1f} %, the watchers themselves {100 * own / passed:.1f} %")
+    print(f"  of one core the dashboard used {100 * cpu / passed:.1f} %, its watchers {100 * own / passed:.1f} %")
     sys.stdout.flush()
 
 

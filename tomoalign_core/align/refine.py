@@ -9,9 +9,10 @@ Then the transforms F of two aligned views, at frequency ω, have the covariance
 
 with M(k) = ∫ m(r) J₀(k r) r dr / ∫ m(r) r dr; for a disc of radius R that is 2 J₁(k R) / (k R). S is the power spectrum
 of the views, measured. So the real and the imaginary parts are independent Gaussian vectors, one matrix of views by
-views each, and what a view should look like given all the others is one linear map. A movement changes a view along its
-own gradients; the most likely movements of all views are one least-squares problem with that covariance as its weight
-(generalised least squares), solved together for dx, dy, roll, gain and offset of every view, and again around the result.
+views each, and what a view should look like given all the others is one linear map. A movement changes a view along
+its own gradients; the most likely movements of all views are one least-squares problem with that covariance as its
+weight (generalised least squares), solved together for dx, dy, roll, gain and offset of every view, and again around
+the result.
 
 What the views alone cannot tell well, slow movements above all, is left where the start has it: its σ is the prior.
 """
@@ -34,6 +35,7 @@ from tomoalign_core.metrics import rms
 from tomoalign_core.simulate.slices import path_of_mass
 
 Complex = NDArray[np.complex128]
+Stack = NDArray[np.floating]
 
 ROUNDS = 6
 STILL_PX = 0.003  # a round that moves views by less is the last
@@ -46,8 +48,8 @@ GAIN_SIGMA = 0.3
 UNKNOWN_SIGMA_PX = 1.0  # of a start that states none
 NEAR_VIEWS = 4  # the start errs alike on views so near
 OWN_ERROR = 3.0  # of a view alone, in σ of the start; what near views have in common is trusted to 1 σ
-# How far the likelihood is believed in dx, dy, roll, gain, offset. In dx it would mislead: the field of the model may lie
-# anywhere in its disc, where a real object has an outline; that is what tells slow movements in dx, and the start knew it.
+# How far the likelihood is believed in dx, dy, roll, gain, offset. In dx it would mislead: the field of the model may
+# lie anywhere in its disc, where a real object has an outline; that tells slow movements in dx, and the start knew it.
 BELIEF = (0.1, 1.0, 1.0, 1.0, 1.0)
 EDGE_PX = 4  # columns on each side that are taken for background
 DISCS = 24
@@ -94,10 +96,10 @@ def refine_shifts(
 ) -> Refined:
     """Refine a table of shifts of a stack (N, V, U) of attenuation; the result is gauge-free.
 
-    It ends when a round moves nothing any more, or raises the held-out residual, at the latest after six rounds. Of all
-    rounds and the start, the one with the lowest held-out residual is given back: so the residual never rises. Views not
-    ``used`` take no part, and stay as they are; so do those of which over a sixth lies outside the detector, which would
-    pull their neighbours with them.
+    It ends when a round moves nothing any more, or raises the held-out residual, at the latest after six rounds. Of
+    all rounds and the start, the one with the lowest held-out residual is given back: so the residual never rises.
+    Views not ``used`` take no part, and stay as they are; so do those of which over a sixth lies outside the detector,
+    which would pull their neighbours with them. No σ grows.
 
     Parameters
     ----------
@@ -144,16 +146,17 @@ def refine_shifts(
 
 
 class _Problem:
-    """The movements of a stack (N, V, U), all used, and what is known of them; each ``improve`` is a Gauss-Newton round."""
+    """The movements of a stack (N, V, U), all used, and what is known of them; ``improve`` is a Gauss-Newton round."""
 
     def __init__(self, stack: NDArray[np.float32], angle: Float, start: Shifts) -> None:
-        n, rows, cols = stack.shape
+        n = len(stack)
         outer = np.concatenate([stack[..., :EDGE_PX], stack[..., -EDGE_PX:]], -1).reshape(n, -1)
         self._level = np.median(outer, axis=1).astype(float)
         self._proj = stack - self._level[:, None, None]
         self._angle, self._noise = angle, _noise_of(self._proj)
-        self.gain, self.offset = np.ones(n), self._level - self._level.mean()
-        aligned, seen = undo_shifts(self._proj, start)
+        self.gain: Float = np.ones(n)
+        self.offset: Float = self._level - self._level.mean()
+        aligned, _ = undo_shifts(self._proj, start)
         # where its mass is centred the object needs the smallest disc
         self._aside = np.append(path_of_mass(aligned, angle), 0.0)
         self.table = self._start = _with_object_aside(start, self._aside)
@@ -201,8 +204,8 @@ class _Problem:
             dx_px=self.table.dx_px + np.cos(turn) * dx - np.sin(turn) * dy,
             dy_px=self.table.dy_px + np.sin(turn) * dx + np.cos(turn) * dy,
             roll_deg=self.table.roll_deg + np.rad2deg(roll),
-            dx_sigma_px=dx_sigma,
-            dy_sigma_px=dy_sigma,
+            dx_sigma_px=np.fmin(self._start.dx_sigma_px, dx_sigma),
+            dy_sigma_px=np.fmin(self._start.dy_sigma_px, dy_sigma),
         )
 
     def _ways(self, seen: NDArray[np.bool_]) -> list[Float]:
@@ -231,16 +234,16 @@ class _Problem:
             known = np.where(np.isfinite(sigma), np.maximum(sigma, 1e-3), UNKNOWN_SIGMA_PX)
             blocks.append(np.linalg.inv(known[:, None] * near * known + np.diag((OWN_ERROR * known) ** 2)))
         offset_sigma = GAIN_SIGMA * np.abs(self._proj).max()
-        for sigma in (np.deg2rad(ROLL_SIGMA_DEG) * LEVER_PX, GAIN_SIGMA, offset_sigma):
-            blocks.append(np.eye(n) / sigma**2)
+        for expected in (np.deg2rad(ROLL_SIGMA_DEG) * LEVER_PX, GAIN_SIGMA, offset_sigma):
+            blocks.append(np.eye(n) / expected**2)
         prior: Float = linalg.block_diag(*blocks)
         return prior
 
 
 class _Field:
-    """The random object of aligned views (N, V, U), in a space where its views are independent from column to column."""
+    """The random object of aligned views (N, V, U), in a space where one frequency says nothing of another."""
 
-    def __init__(self, angle: Float, aligned: Float, noise: float) -> None:
+    def __init__(self, angle: Float, aligned: Stack, noise: float) -> None:
         n, _, self._cols = aligned.shape
         self._width = fft.next_fast_len(int(1.25 * self._cols), real=True)
         omega = 2 * np.pi * np.arange(self._width // 2 + 1) / self._width
@@ -264,7 +267,7 @@ class _Field:
                 parts.append((modes, 1 / (1 + np.maximum(size, 0) * signal[j])))
             self._modes.append((int(j), parts))
 
-    def _signal(self, aligned: Float, noise: float) -> Float:
+    def _signal(self, aligned: Stack, noise: float) -> Float:
         """Power of the object over that of the noise, at each frequency; it does not rise with frequency."""
         power = (np.abs(self._spectrum(aligned)) ** 2).mean((0, 1)) / self._width
         power = np.convolve(np.pad(power, 2, mode="edge"), np.ones(5) / 5, mode="valid")
@@ -272,11 +275,11 @@ class _Field:
         signal: Float = np.minimum.accumulate(np.maximum(power / floor - 1, 1e-3))
         return signal
 
-    def _spectrum(self, x: Float) -> Complex:
+    def _spectrum(self, x: Stack) -> Complex:
         found: Complex = fft.rfft(fft.dct(x, axis=-2, norm="ortho"), self._width, axis=-1) * self._phase
         return found
 
-    def foretell(self, x: Float) -> Float:
+    def foretell(self, x: Stack) -> Float:
         """The object in views (N, V, U), without their noise: of each what it and all others say."""
         spectrum = self._spectrum(x)
         object_ = np.zeros_like(spectrum)
@@ -289,7 +292,7 @@ class _Field:
         return found
 
     def information(self, ways: list[Float]) -> Float:
-        """For K ways in which the views (N, V, U) may change, the information on all of them, (K N, K N), over noise²."""
+        """The information (K N, K N), over noise², on K ways in which each of N views (N, V, U) may change."""
         n = len(ways[0])
         spectra = [self._spectrum(way) for way in ways]
         total = np.zeros((len(ways) * n, len(ways) * n))
@@ -308,8 +311,8 @@ def _well_seen(shape: tuple[int, ...], table: Shifts) -> NDArray[np.bool_]:
     return seen if (seen & table.used).sum() >= 3 else np.ones_like(seen)
 
 
-def _discs(aligned: Float, noise: float) -> tuple[Float, Float]:
-    """Variance by radius as a sum of discs, their radii and shares: those whose views have the energy per column seen."""
+def _discs(aligned: Stack, noise: float) -> tuple[Float, Float]:
+    """Variance by radius as a sum of discs, their radii and shares: their views have the energy per column seen."""
     cols = aligned.shape[2]
     energy = np.maximum((aligned.astype(float) ** 2).mean((0, 1)) - noise**2, 0)
     energy = (energy + energy[::-1]) / 2

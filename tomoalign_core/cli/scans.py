@@ -76,8 +76,8 @@ def align(
     method: Annotated[
         str,
         typer.Option(
-            help="network, network+refine, center-of-mass, profile-correlation, phase-correlation; tomopy-joint where tomopy is "
-            "installed"
+            help="network, network+refine, center-of-mass, profile-correlation, phase-correlation; tomopy-joint "
+            "where tomopy is installed"
         ),
     ] = "network",
     model: Annotated[

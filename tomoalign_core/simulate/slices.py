@@ -36,9 +36,9 @@ def find_axis(proj: NDArray[np.floating], angle_rad: ArrayLike) -> float:
 
 
 def path_of_mass(proj: NDArray[np.floating], angle_rad: ArrayLike) -> NDArray[np.float64]:
-    """(c, a, b) of the path ``c + a cos + b sin`` of the centre of mass of an aligned stack (N, V, U), px from the middle.
+    """(c, a, b) of the path ``c + a cos + b sin`` of the centre of mass of an aligned stack (N, V, U).
 
-    All 0 where no view shows a mass.
+    In px from the middle of the detector; all 0 where no view shows a mass.
     """
     mass_over_u = _level(np.mean(proj, axis=1, dtype=np.float32))
     mass = mass_over_u.sum(axis=1, dtype=float)
