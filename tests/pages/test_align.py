@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -177,6 +178,19 @@ def test_the_network_runs_with_any_model_beside_the_others_and_shows_its_confide
     rows = table(aligned(stack, methods="network,center-of-mass", model=f"pretrained,{run.id}"))
     assert rows["method"] == ["network, pretrained", "network, tiny", "centre of mass"]
     assert np.isfinite(rows["σ, px"][:2]).all() and not np.isfinite(rows["σ, px"][2])
+
+
+def test_a_refinement_stands_beside_its_network_and_tells_its_rounds(stack: Path) -> None:
+    at = aligned(stack, methods="network,network+refine")
+    rows = table(at)
+    assert rows["method"] == ["network, pretrained", "network, pretrained, refined"]
+    alone, refined = rows["residual"]
+    assert refined < alone
+    assert "Refined, best in round" not in words(at)
+    at.segmented_control(key="look-at").set_value("network, pretrained, refined")
+    before, after = re.search(r"the held-out residual went from (\S+) to (\S+)\.", words(well(at.run()))).groups()
+    assert float(before) == pytest.approx(alone, abs=1e-4)
+    assert float(after) == pytest.approx(refined, abs=1e-4)
 
 
 def test_a_method_that_cannot_do_a_stack_says_so_and_the_others_go_on(stack: Path, workspace: Path) -> None:
