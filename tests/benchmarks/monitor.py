@@ -186,9 +186,10 @@ def training(config: RunConfig) -> Iterator[Run]:
 
 
 def step_s(run: Run, since_step: int) -> list[float]:
-    """Seconds of each step after ``since_step``; without those in which validation fell."""
+    """Seconds of each step after ``since_step``; not the last and the first of an epoch, with validation in them."""
     lines = [line for line in run.metrics("step") if line["step"] >= since_step]
-    return [b["time_s"] - a["time_s"] for a, b in pairwise(lines) if a["step"] % TRAINING.train.steps_per_epoch]
+    each = TRAINING.train.steps_per_epoch
+    return [b["time_s"] - a["time_s"] for a, b in pairwise(lines) if a["step"] % each and b["step"] % each]
 
 
 async def stretch(run: Run, seconds: float) -> float:
