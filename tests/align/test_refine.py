@@ -122,6 +122,11 @@ def test_what_it_cannot_take_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch
     few = replace(begin, used=np.arange(40) < 2)
     with pytest.raises(InputError, match="2 views are used"):
         refine_shifts(scan().proj.numpy(), begin.angle_rad, few)
+    hole = scan().proj.numpy().copy()
+    hole[4, 5, 6] = np.nan
+    for proj in (hole, np.ones_like(hole)):
+        with pytest.raises(InputError, match="finite values that are not all the same"):
+            refine_shifts(proj, begin.angle_rad, begin)
     monkeypatch.setattr(refine, "MOST_VIEWS", 30)
     with pytest.raises(InputError, match="up to 30 views, not 40"):
         refine_shifts(scan().proj.numpy(), begin.angle_rad, begin)

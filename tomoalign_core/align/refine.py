@@ -109,13 +109,15 @@ def refine_shifts(
     Raises
     ------
     InputError
-        If there are too many views, or fewer than three are used.
+        If there are too many views, or fewer than three are used; if values are not finite, or all the same.
     """
     angle, used = np.asarray(angle_rad, float), start.used
     if used.sum() > MOST_VIEWS:
         raise InputError(f"a refinement takes up to {MOST_VIEWS} views, not {used.sum()}; use the network alone")
     if used.sum() < 3:
         raise InputError(f"{used.sum()} views are used; a refinement needs three at least")
+    if not np.isfinite(proj).all() or np.ptp(proj[used]) == 0:
+        raise InputError("a refinement needs views of finite values that are not all the same; see what was read")
     used = used & _well_seen(proj.shape[1:], start)
     factor = int(np.ceil(np.sqrt(max(len(angle) ** 2 * proj[0].size / LARGEST_WORK, 1.0))))
     stack = binned(proj[used], factor)
