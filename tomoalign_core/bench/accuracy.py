@@ -99,7 +99,7 @@ def over(name: str, stacks: Sequence[Labelled], methods: Sequence[str], *, model
     rows = []
     bound_dx, bound_dy = np.median([bound for _, _, bound in stacks], axis=0)
     for method in methods:
-        find = _finder(method, model, device)
+        find = finder(method, model, device)
         figures, within = [], []
         for proj, truth, _ in stacks:
             began = time.perf_counter()
@@ -140,7 +140,8 @@ def as_table(rows: Sequence[Row], methods: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def _finder(method: str, model: str, device: str) -> Callable[[np.ndarray, np.ndarray], Shifts]:
+def finder(method: str, model: str, device: str) -> Callable[[np.ndarray, np.ndarray], Shifts]:
+    """What finds the shifts of a stack and its angles by a method, of this package or a rival."""
     if method in RIVALS:
         return lambda proj, angle_rad: rival_shifts(method, proj, angle_rad)
     return lambda proj, angle_rad: align.find_shifts(proj, angle_rad, method=method, model=model, device=device)

@@ -65,11 +65,13 @@ def check_tilt_axis(tilt_axis: str) -> None:
         raise InputError(f"--tilt-axis {tilt_axis}: choose vertical or horizontal")
 
 
-def tell_axis(proj: np.ndarray, tilt_axis: str) -> None:
-    """Say so if a stack, read with this tilt axis, looks as if it had the other one."""
+def tell_axis(proj: np.ndarray, tilt_axis: str, *, err: bool = False) -> None:
+    """Say so, on standard output or error, if a stack, read with this tilt axis, looks as if it had the other one."""
     from tomoalign_core.align.tilt_axis import axis_evidence
 
     evidence = axis_evidence(proj)
     if evidence.turned:
         other = "horizontal" if tilt_axis == "vertical" else "vertical"
-        typer.echo(f"note: the tilt axis seems to be the other one, try --tilt-axis {other}: {evidence.words()}")
+        typer.echo(
+            f"note: the tilt axis seems to be the other one, try --tilt-axis {other}: {evidence.words()}", err=err
+        )
