@@ -10,8 +10,10 @@ from pages.shared.address import number, one_of, tell_misread
 from pages.shared.align_axis import NOW, ask_axis, doubt, is_believed
 from pages.shared.align_methods import pick_methods
 from pages.shared.align_results import TABS, show
+from pages.shared.align_rounds import rounds_live
 from pages.shared.align_view import VIEW
-from pages.shared.align_work import Asked, Result, bound_of, found_by, is_done, stack_of
+from pages.shared.align_work import Asked, OnRound, Result, bound_of, found_by, is_done, stack_of
+from pages.shared.live_plot import load_plotly
 from pages.shared.router import through_router
 from pages.shared.sources import Source, expected_in_address, pick_source
 from pages.shared.telling import telling
@@ -55,10 +57,13 @@ def align(source: Source, asked: list[Asked]) -> Result | None:
             place.empty()
             return None
         result = Result(key=source.key, name=source.name, stack=stack, bound_px=bound_of(source))
+        if any(one.method == "network+refine" for one in asked):
+            load_plotly()
         for number, one in enumerate(asked, 1):
             words = f"Method {number} of {len(asked)}, {one.name}, looks at {len(stack.proj)} views"
             doing.update(label=f"{words} …")
-            add(result, one, telling(lambda text, _: doing.update(label=text), words))
+            with rounds_live(doing, words, key=str(number)) as on_round:
+                add(result, one, telling(lambda text, _: doing.update(label=text), words), on_round)
         doing.update(label="Aligned", state="complete")
     return result
 
@@ -67,14 +72,16 @@ def recalled(source: Source, asked: list[Asked]) -> Result:
     """What was worked out before."""
     result = Result(key=source.key, name=source.name, stack=stack_of(source), bound_px=bound_of(source))
     for one in asked:
-        add(result, one, None)
+        add(result, one)
     return result
 
 
-def add(result: Result, one: Asked, progress: Callable[[int, int], None] | None) -> None:
+def add(
+    result: Result, one: Asked, progress: Callable[[int, int], None] | None = None, on_round: OnRound | None = None
+) -> None:
     """Run a method, or recall it; one that cannot do this stack says why, and the others go on."""
     try:
-        result.found[one.name] = found_by(one, result.stack, result.key, progress)
+        result.found[one.name] = found_by(one, result.stack, result.key, progress, on_round)
     except InputError as error:
         result.failed[one.name] = str(error)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tomoalign_core.align import METHODS, find_shifts, undo_shifts
+from tomoalign_core.align.refine import Round
 from tomoalign_core.config import (
     NoiseConfig,
     PhantomConfig,
@@ -87,8 +88,9 @@ def _all_methods(scan: SimulatedScan, run: Run) -> list[Alignment]:
     found = []
     for name, method, model in tries:
         began = time.perf_counter()
-        shifts = find_shifts(scan.proj.numpy(), scan.angle_rad, method=method, model=model)
-        found.append(Alignment(name=name, shifts=shifts, seconds=time.perf_counter() - began))
+        rounds: list[Round] = []
+        shifts = find_shifts(scan.proj.numpy(), scan.angle_rad, method=method, model=model, on_round=rounds.append)
+        found.append(Alignment(name=name, shifts=shifts, seconds=time.perf_counter() - began, rounds=rounds))
     return found
 
 

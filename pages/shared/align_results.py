@@ -15,6 +15,7 @@ import streamlit as st
 from pages.shared.align_edits import do, edit_bar, edited, edits_of
 from pages.shared.align_methods import pick_table
 from pages.shared.align_pictures import before_after, three_cuts
+from pages.shared.align_rounds import show_rounds
 from pages.shared.align_table import RESIDUAL, entries, rows_of, show_table, work_out
 from pages.shared.align_view import VIEW, one_view
 from pages.shared.align_work import Found, Result, residual_key, residuals
@@ -106,20 +107,9 @@ def _shifts(result: Result, found: Found, now: Found) -> None:
         _clickable(figure, key="per-view", alt=f"{title} of each view")
     stand_out = f" {_stand_out(suspects)}" if suspects else ""
     small = f" Residuals are those of the views binned by {known.factor}." if known and known.factor > 1 else ""
-    st.caption(f"A click on a view opens it under **{ONE_VIEW}**.{stand_out}{small}{_rounds(found)}")
+    st.caption(f"A click on a view opens it under **{ONE_VIEW}**.{stand_out}{small}")
     _calibration(now, result.stack.truth)
-
-
-def _rounds(found: Found) -> str:
-    """What a refinement came to."""
-    if not found.rounds:
-        return ""
-    number, best = min(enumerate(found.rounds), key=lambda one: one[1].residual)
-    if number == 0:
-        return " A round of refinement foretold the views no better: these are the shifts of the network alone."
-    before, of = found.rounds[0].residual, len(found.rounds) - 1
-    fell = f"the held-out residual went from {before:.4f} to {best.residual:.4f}"
-    return f" Refined, best in round {number} of {of}: {fell}."
+    show_rounds(found, edited=now is not found)
 
 
 def _stand_out(suspects: list[int]) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tomoalign_core.align.residual import Residual
 
 Progress = Callable[[int, int], None]
+OnRound = Callable[["Round"], None]
 
 LEAST_VIEWS = 4  # fewer foretell nothing of each other
 LARGEST_PICTURE_PX = 256  # larger views are binned to be looked at
@@ -106,8 +107,14 @@ def bound_of(source: Source) -> tuple[float, float] | None:
     return known.recall(source.key, lambda: (source.bound(),))[0]
 
 
-def found_by(asked: Asked, stack: Stack, stack_key: str, progress: Progress | None) -> Found:
+def found_by(
+    asked: Asked, stack: Stack, stack_key: str, progress: Progress | None, on_round: OnRound | None = None
+) -> Found:
     """Run a method, on the GPU if there is one, and take its time; or recall what it found.
+
+    Parameters
+    ----------
+    on_round : called with each round of a refinement as it ends; with none where it is recalled.
 
     Raises
     ------
@@ -117,7 +124,7 @@ def found_by(asked: Asked, stack: Stack, stack_key: str, progress: Progress | No
 
     def make() -> Found | InputError:
         try:
-            return find(stack, asked, progress)
+            return find(stack, asked, progress, on_round)
         except InputError as error:
             return error
 
@@ -127,7 +134,7 @@ def found_by(asked: Asked, stack: Stack, stack_key: str, progress: Progress | No
     return found
 
 
-def find(stack: Stack, asked: Asked, progress: Progress | None = None) -> Found:
+def find(stack: Stack, asked: Asked, progress: Progress | None = None, on_round: OnRound | None = None) -> Found:
     """Run a method."""
     from tomoalign_core.align import find_shifts
     from tomoalign_core.edits import check_same_scan
@@ -135,13 +142,19 @@ def find(stack: Stack, asked: Asked, progress: Progress | None = None) -> Found:
 
     began = time.perf_counter()
     rounds: list[Round] = []
+
+    def ended(one: Round) -> None:
+        rounds.append(one)
+        if on_round is not None:
+            on_round(one)
+
     if asked.table is not None:
         check_same_scan(asked.table, stack.angle_rad, asked.name)
         shifts = replace(asked.table, angle_rad=stack.angle_rad)
     else:
         shifts = find_shifts(
             stack.proj, stack.angle_rad, method=asked.method, model=asked.model, device=str(choose_device("auto")),
-            progress=progress, on_round=rounds.append,
+            progress=progress, on_round=ended,
         )  # fmt: skip
     if shifts.used.sum() < LEAST_VIEWS:
         raise InputError(f"{shifts.used.sum()} views could be aligned; in the others nothing stands out of the noise")

@@ -71,8 +71,24 @@ HTML = """
 background: none; color: inherit; opacity: 0.55; font-size: 11px">PNG</button></div>
 """
 
+NEWS = """
+export default function({ data, parentElement }) {
+  const place = parentElement.querySelector('.live-plot-news');
+  const { live, figure } = JSON.parse(new TextDecoder().decode(data));
+  const draw = (tries) => {
+    const box = document.querySelector(`[data-live="${live}"]`);
+    if (box) box.redraw(figure);
+    else if (tries && place.isConnected) setTimeout(draw, 100, tries - 1);
+  };
+  draw(100);
+}
+"""
+
 _load = st.components.v2.component("tomoalign_plotly", js=LOADER, isolate_styles=False)
 _chart = st.components.v2.component("tomoalign_live_plot", html=HTML, js=CHART, isolate_styles=False)
+_news = st.components.v2.component(
+    "tomoalign_live_plot_news", html='<div class="live-plot-news"></div>', js=NEWS, isolate_styles=False
+)
 
 
 def load_plotly() -> None:
@@ -88,11 +104,19 @@ def live_plot(
     Parameters
     ----------
     file : name of the PNG that a visitor may save, without ".png".
-    live : name by which ``live_link`` finds it, to draw newer figures without a rerun.
+    live : name by which ``live_link`` and ``live_news`` find it, to draw newer figures without a rerun.
     """
     text = figure if isinstance(figure, str) else figure.to_json()
     about = json.dumps({"height": height, "alt": alt, "file": file, "live": live})
     _chart(key=key, data=f'{{"about":{about},"figure":{text}}}'.encode())
+
+
+def live_news(figure: go.Figure, *, live: str, key: str) -> None:
+    """Draw a newer figure in a live chart while the script that showed it still runs, where its key is spent.
+
+    Call it in one ``st.empty()``, so that what is older gives way; ``key`` is another one each time.
+    """
+    _news(key=key, data=f'{{"live":{json.dumps(live)},"figure":{figure.to_json()}}}'.encode())
 
 
 @lru_cache(maxsize=1)

@@ -39,7 +39,15 @@ def stack_report_button(
     def make() -> Report:
         from tomoalign_core.report import Alignment, stack_report
 
-        alignments = [Alignment(name=one.name, shifts=one.shifts, seconds=one.seconds) for one in found]
+        alignments = [
+            Alignment(
+                name=one.name,
+                shifts=one.shifts,
+                seconds=one.seconds,
+                rounds=() if one.edits.done else one.rounds,  # which say nothing of what was done by hand since
+            )
+            for one in found
+        ]
         return stack_report(replace(stack, source=name), alignments, bound_px=bound_px)
 
     _button(make, file_name, "shifts, scores, sinogram and slice before and after")

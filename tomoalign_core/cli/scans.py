@@ -94,6 +94,7 @@ def align(
 ) -> None:
     """Find the shifts of a scan and, with --out, undo them. A truth inside the file is used for the score only."""
     from tomoalign_core.align import find_shifts
+    from tomoalign_core.align.rounds import told
     from tomoalign_core.files.shifts import write_csv
     from tomoalign_core.files.stacks import read_stack
     from tomoalign_core.learn.train import choose_device
@@ -115,7 +116,14 @@ def align(
         typer.echo(f"note: {note}")
     tell_axis(scan.proj, tilt_axis)
     began = time.perf_counter()
-    found = find_shifts(scan.proj, scan.angle_rad, method=method, model=model, device=str(choose_device(device)))
+    found = find_shifts(
+        scan.proj,
+        scan.angle_rad,
+        method=method,
+        model=model,
+        device=str(choose_device(device)),
+        on_round=lambda one: typer.echo(told(one), err=True),
+    )
     seconds = time.perf_counter() - began
     write_csv(shifts, found)
     typer.echo(f"{shifts}: shifts of {len(found)} views by {method}, {seconds:.2f} s")

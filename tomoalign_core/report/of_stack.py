@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomoalign_core.align import find_shifts, undo_shifts
+from tomoalign_core.align.refine import Round
 from tomoalign_core.align.residual import held_out_residual
+from tomoalign_core.align.rounds import MEANING, best_of, outcome
 from tomoalign_core.config import InputError, SimulationConfig
 from tomoalign_core.edits import check_same_scan
 from tomoalign_core.files.shifts import read_csv, to_csv
@@ -21,7 +23,7 @@ from tomoalign_core.geometry import Shifts, placed_as, shift_error
 from tomoalign_core.learn.train import choose_device
 from tomoalign_core.metrics import psnr, rms, scan_bound, score_shifts
 from tomoalign_core.report.common import GAUGE, accuracy_drawings, footer, movements, number, picture_drawings, versions
-from tomoalign_core.show import figures
+from tomoalign_core.show import alignment, figures
 from tomoalign_core.show.report import Drawing, Report, Section, Table
 from tomoalign_core.simulate.slices import find_axis, sinogram_of, slice_of
 
@@ -38,11 +40,12 @@ PERFECT = "perfect stage, no noise"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Alignment:
-    """The shifts of a stack, the name of what found them, and how long that took."""
+    """The shifts of a stack, the name of what found them, how long that took, by which rounds if it was refined."""
 
     name: str
     shifts: Shifts
     seconds: float | None = None
+    rounds: Sequence[Round] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,9 +98,13 @@ def aligned_report(
         found.append(Alignment(name=f"the table {shifts_path.name}", shifts=read_csv(shifts_path)))
     for method in methods or ([] if found else ["network"]):
         began = time.perf_counter()
-        shifts = find_shifts(stack.proj, stack.angle_rad, method=method, model=model, device=str(choose_device(device)))
+        rounds: list[Round] = []
+        shifts = find_shifts(
+            stack.proj, stack.angle_rad, method=method, model=model, device=str(choose_device(device)),
+            on_round=rounds.append,
+        )  # fmt: skip
         name = method.replace("network", f"network {model}")
-        found.append(Alignment(name=name, shifts=shifts, seconds=time.perf_counter() - began))
+        found.append(Alignment(name=name, shifts=shifts, seconds=time.perf_counter() - began, rounds=rounds))
     known = simulated(stack)
     if known is None:
         return stack_report(stack, found)
@@ -137,6 +144,7 @@ def stack_report(
         sections=[
             _before_after(stack, first.shifts, perfect),
             _shifts(stack, alignments, bound_px),
+            *_refinement(alignments),
             *_confidence(first, stack.truth),
             _methods(stack, alignments, bound_px, judged),
             Section(
@@ -242,6 +250,25 @@ def _shifts(stack: Stack, alignments: Sequence[Alignment], bound_px: tuple[float
     words = f"Found {', '.join(parts)} of each view over the angle, gauge removed"
     drawing = Drawing(figure=figure, alt=words, wide=True)
     return Section(heading=heading, words=GAUGE, drawings=[drawing])
+
+
+def _refinement(alignments: Sequence[Alignment]) -> list[Section]:
+    """How the refinements among them went, round by round."""
+    refined = [one for one in alignments if one.rounds]
+    if not refined:
+        return []
+    drawings = [
+        Drawing(
+            figure=alignment.rounds_of_refinement(
+                [r.residual for r in one.rounds], [r.step_px for r in one.rounds], best=best_of(one.rounds), height=240
+            ),
+            alt=f"Held-out residual and step after each round of {one.name}",
+            wide=True,
+        )
+        for one in refined
+    ]
+    came_to = " ".join(f"Of {one.name}: {outcome(one.rounds)}." for one in refined)
+    return [Section(heading="Refinement", words=f"{came_to} {MEANING}", drawings=drawings)]
 
 
 def _confidence(first: Alignment, truth: Shifts | None) -> list[Section]:

@@ -13,7 +13,7 @@ from PIL import Image
 from plotly.subplots import make_subplots
 
 from tomoalign_core.geometry import Shifts
-from tomoalign_core.show.style import COLOUR, FAINT, band, dress, ink, others_look
+from tomoalign_core.show.style import COLOUR, FAINT, band, dress, ink, log_axis, others_look
 
 ALARM = "#cf3f48"
 MARK, MARK_OF_MANY, MANY = 5, 3, 150  # px, and the number of views from which on marks are small
@@ -132,6 +132,67 @@ def against_the_others(
     figure.update_yaxes(title_text="row v, px", showticklabels=True, scaleanchor="x", col=1)
     figure.update_annotations(font_size=13, yshift=2)
     return dress(figure, dark=dark, height=height, margin={"l": 8, "r": 8, "t": 26, "b": 8})
+
+
+def rounds_of_refinement(
+    residual: ArrayLike,
+    step_px: ArrayLike,
+    *,
+    best: int,
+    words: str = "kept",
+    most: int | None = None,
+    dark: bool = False,
+    height: int = 210,
+) -> go.Figure:
+    """Held-out residual after each round, the best one filled, and beside it how far each round moved the views.
+
+    Parameters
+    ----------
+    residual, step_px : of round 0, which is the start and moved nothing, round 1 and so on.
+    best : the round with the least residual.
+    words : what it is called.
+    most : rounds that there is room for, so that a chart that grows keeps its axis; by default those there are.
+    """
+    residual, step = np.asarray(residual, float), np.asarray(step_px, float)
+    number = np.arange(len(residual))
+    figure = make_subplots(
+        1, 2, column_widths=[0.6, 0.4], horizontal_spacing=0.11, subplot_titles=["Held-out residual", "Step"]
+    )
+    line = {"color": FAINT, "width": 1.8}
+    hollow = {"symbol": "circle-open", "size": 8, "color": FAINT, "line": {"width": 1.8}}
+    drawn = {"mode": "lines+markers", "line": line, "marker": hollow}
+    about = "round %{x}: %{y:.4f}<extra>held-out residual</extra>"
+    figure.add_scatter(x=number, y=residual, name="residual", hovertemplate=about, **drawn, row=1, col=1)
+    figure.add_scatter(
+        x=[best],
+        y=[residual[best]],
+        name=words,
+        mode="markers+text",
+        marker={"symbol": "circle", "size": 11, "color": ink(dark)},
+        text=[f"{words}: {residual[best]:.4f}"],
+        textposition="bottom center" if best else "bottom right",  # under the least there is no line
+        cliponaxis=False,
+        hoverinfo="skip",
+        row=1,
+        col=1,
+    )
+    moved = number[step > 0]  # a log axis has no place for the start
+    about = "round %{x}: %{y:.2~g} px<extra>step, rms over dx and dy</extra>"
+    figure.add_scatter(x=moved, y=step[moved], name="step", hovertemplate=about, **drawn, row=1, col=2)
+    last = max(len(number) - 1 if most is None else most, 1)
+    ticks = {"title_text": "round", "tickvals": list(range(last + 1)), "range": [-0.5, last + 0.5], "zeroline": False}
+    figure.update_xaxes(ticks)
+    # under the line is room for words; a chart of one point has no span of its own
+    low, high = float(residual.min()), float(residual.max())
+    span = max(high - low, 0.02 * high)
+    figure.update_yaxes(
+        title_text="residual, share of view", range=[low - 0.4 * span, high + 0.15 * span], row=1, col=1
+    )
+    figure.update_yaxes(title_text="step, px (log)", **log_axis(), row=1, col=2)
+    if not moved.size:
+        figure.update_yaxes(range=[-3, 0], row=1, col=2)
+    figure.update_annotations(font_size=13, yshift=2)
+    return dress(figure, dark=dark, height=height, showlegend=False, margin={"l": 8, "r": 8, "t": 26, "b": 8})
 
 
 def cross_hair(figure: go.Figure, at: tuple[float, float]) -> go.Figure:

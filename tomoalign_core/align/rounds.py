@@ -1,0 +1,38 @@
+"""What a refinement came to, round by round, in words: the same on a page, in a terminal and in a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tomoalign_core.align.refine import ROUNDS, Round
+
+
+def best_of(rounds: Sequence[Round]) -> int:
+    """The number of the round whose table is given back; 0 is the start."""
+    return min(rounds, key=lambda one: one.residual).number
+
+
+def told(one: Round) -> str:
+    """A round that has just ended.
+
+    >>> told(Round(number=2, residual=0.1234, step_px=0.05, kept=True))
+    'round 2 of at most 6, held-out residual 0.1234'
+    """
+    place = f"round {one.number} of at most {ROUNDS}" if one.number else "the network has answered"
+    return f"{place}, held-out residual {one.residual:.4f}"
+
+
+def outcome(rounds: Sequence[Round]) -> str:
+    """Which round is kept, and what became of the residual; of a refinement that has ended."""
+    best, last = best_of(rounds), len(rounds) - 1
+    if best == 0:
+        return "no round foretold the views better than the network alone, whose shifts are kept"
+    before, after = rounds[0].residual, rounds[best].residual
+    return f"round {best} of {last} is kept, the held-out residual went from {before:.4f} to {after:.4f}"
+
+
+MEANING = (
+    "Round 0 is the network's answer. Each round then moves all views together, and is judged by the held-out "
+    "residual: how much of a view the others do not explain. Noise keeps that above 0 however well the views are "
+    "aligned. The step is how far a round moved the views, root mean square over dx and dy."
+)
