@@ -50,7 +50,7 @@ WHAT_COMES = """
 
 def align(source: Source, asked: list[Asked]) -> Result | None:
     """Read the stack and run the methods, with words on what is going on; not where its axis has to be asked about."""
-    place = st.empty()
+    place, drawn = st.empty(), st.empty()
     with place.status(f"Reading {source.name} …") as doing:
         stack = stack_of(source)
         if doubt(source) and not is_believed(source):
@@ -59,11 +59,16 @@ def align(source: Source, asked: list[Asked]) -> Result | None:
         result = Result(key=source.key, name=source.name, stack=stack, bound_px=bound_of(source))
         if any(one.method == "network+refine" for one in asked):
             load_plotly()
+
+        def say(text: str, _: float = 0.0) -> None:
+            doing.update(label=text)
+
         for number, one in enumerate(asked, 1):
-            words = f"Method {number} of {len(asked)}, {one.name}, looks at {len(stack.proj)} views"
-            doing.update(label=f"{words} …")
-            with rounds_live(doing, words, key=str(number)) as on_round:
-                add(result, one, telling(lambda text, _: doing.update(label=text), words), on_round)
+            name = f"Method {number} of {len(asked)}, {one.name}"
+            words = f"{name}, looks at {len(stack.proj)} views"
+            say(f"{words} …")
+            with rounds_live(say, name, drawn, key=str(number)) as on_round:
+                add(result, one, telling(say, words), on_round)
         doing.update(label="Aligned", state="complete")
     return result
 

@@ -85,6 +85,24 @@ def test_align_writes_shifts_and_an_aligned_stack(
     assert "gauge removed" in capsys.readouterr().out
 
 
+def test_a_refinement_tells_its_rounds_as_they_come_beside_what_it_says_in_the_end(
+    scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = {}
+    for method in ("network", "network+refine"):
+        assert run("align", scan, "--shifts", tmp_path / "s.csv", "--method", method) == 0
+        said[method] = capsys.readouterr()
+    assert said["network"].err == ""
+    start, *rounds = said["network+refine"].err.splitlines()
+    assert start.startswith("the network has answered, held-out residual 0.")
+    assert 1 <= len(rounds) <= 6
+    for number, line in enumerate(rounds, 1):
+        assert line.startswith(f"round {number} of at most 6, held-out residual 0.")
+    assert "round" not in said["network+refine"].out
+    lines = [captured.out.splitlines() for captured in said.values()]
+    assert len(lines[0]) == len(lines[1])
+
+
 def test_align_judges_by_the_residual_where_there_is_no_truth_and_stands_a_lying_axis_up(
     scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -169,6 +169,19 @@ def test_without_a_truth_a_report_claims_no_error(tmp_path: Path) -> None:
     assert not [alt for alt in alts(report) if "true" in alt]
 
 
+def test_a_refinement_is_reported_round_by_round(tmp_path: Path) -> None:
+    stack = replace(read_stack(simulated_file(tmp_path / "s.h5")), truth=None, config_json=None)
+    report = aligned_report(stack, methods=["network", "network+refine"])
+    (section,) = (s for s in report.sections if s.heading == "Refinement")
+    judged = {name: float(row[2]) for name, row in cells(report, "Methods on this stack").items()}
+    line, kept, _ = section.drawings[0].figure.data
+    assert line.y[0] == pytest.approx(judged["network pretrained"], abs=1e-3)
+    assert kept.y[0] == pytest.approx(judged["network pretrained+refine"], abs=1e-3)
+    assert f"{kept.y[0]:.4f}" in section.words or "the network alone, whose shifts are kept" in section.words
+    alone = aligned_report(stack, methods=["network"])
+    assert "Refinement" not in [s.heading for s in alone.sections]
+
+
 def run(*words: object) -> int:
     """The exit code of the command line in this process."""
     old = sys.argv

@@ -87,6 +87,7 @@ def _look_at(result: Result) -> Found:
 
 
 def _shifts(result: Result, found: Found, now: Found) -> None:
+    show_rounds(found, edited=now is not found)
     known = residuals().get(residual_key(result, now.shifts))
     suspects = known.suspects().tolist() if known else []
     others = {name: other.shifts for name, other in result.found.items() if name != found.name}
@@ -109,7 +110,6 @@ def _shifts(result: Result, found: Found, now: Found) -> None:
     small = f" Residuals are those of the views binned by {known.factor}." if known and known.factor > 1 else ""
     st.caption(f"A click on a view opens it under **{ONE_VIEW}**.{stand_out}{small}")
     _calibration(now, result.stack.truth)
-    show_rounds(found, edited=now is not found)
 
 
 def _stand_out(suspects: list[int]) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import streamlit as st
-from streamlit.elements.lib.mutable_status_container import StatusContainer
+from streamlit.delta_generator import DeltaGenerator
 
 from pages.shared.align_work import Found, OnRound
 from pages.shared.live_plot import live_news, live_plot
@@ -24,18 +24,19 @@ ALT = "Held-out residual and step after each round of the refinement"
 
 
 @contextmanager
-def rounds_live(doing: StatusContainer, words: str, *, key: str) -> Iterator[OnRound]:
-    """What is to be called with each round of a refinement as it ends: it opens the status box, and draws them there.
+def rounds_live(say: Callable[[str], None], words: str, place: DeltaGenerator, *, key: str) -> Iterator[OnRound]:
+    """What is to be called with each round of a refinement as it ends: it is told, and drawn in one chart.
 
     When the method has ended, well or not, the chart is gone. The page has called ``load_plotly``.
 
     Parameters
     ----------
-    words : what is going on, to stand before the round.
+    say : gets the words on each round, after those of what is going on.
+    place : an ``st.empty()`` for the chart.
     key : of the chart, another one for each method.
     """
-    place, live = doing.empty(), f"rounds-{key}"
     rounds: list[Round] = []
+    live = f"rounds-{key}"
     news = place  # until there is a chart
 
     def ended(one: Round) -> None:
@@ -44,7 +45,7 @@ def rounds_live(doing: StatusContainer, words: str, *, key: str) -> Iterator[OnR
 
         nonlocal news
         rounds.append(one)
-        doing.update(label=f"{words}: {told(one)}", expanded=True if len(rounds) == 1 else None)
+        say(f"{words}: {told(one)}")
         figure = _figure(rounds, words="best so far", most=ROUNDS)
         if len(rounds) == 1:
             with place.container():
@@ -57,9 +58,7 @@ def rounds_live(doing: StatusContainer, words: str, *, key: str) -> Iterator[OnR
     try:
         yield ended
     finally:
-        if rounds:
-            place.empty()
-            doing.update(expanded=False)
+        place.empty()
 
 
 def show_rounds(found: Found, *, edited: bool) -> None:
@@ -69,7 +68,7 @@ def show_rounds(found: Found, *, edited: bool) -> None:
     from tomoalign_core.align.rounds import MEANING, outcome
 
     without = " Edits by hand came later, and are not in it." if edited else ""
-    with st.expander(f"Refined: {outcome(found.rounds)}.", icon=":material/stacked_line_chart:"):
+    with st.expander(f"Refined: {outcome(found.rounds)}."):
         chart(_figure(found.rounds), key="rounds", alt=ALT)
         st.caption(f"{MEANING}{without}")
 

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 import streamlit as st
-from kit import SCAN, by_label, show, well, words
+from kit import SCAN, by_label, decoded, live_figures, show, well, words
 from streamlit.testing.v1 import AppTest
 
 from pages.shared import align_methods
@@ -180,17 +180,84 @@ def test_the_network_runs_with_any_model_beside_the_others_and_shows_its_confide
     assert np.isfinite(rows["σ, px"][:2]).all() and not np.isfinite(rows["σ, px"][2])
 
 
-def test_a_refinement_stands_beside_its_network_and_tells_its_rounds(stack: Path) -> None:
+def rounds_chart(at: AppTest) -> list[dict[str, Any]]:
+    """The charts of the rounds of a refinement, as figures."""
+    return [json.loads(c.proto.spec) for c in at.get("plotly_chart") if "each round of the refinement" in alt(c)]
+
+
+def test_a_refinement_stands_beside_its_network_and_its_rounds_can_be_looked_at(stack: Path) -> None:
     at = aligned(stack, methods="network,network+refine")
     rows = table(at)
     assert rows["method"] == ["network, pretrained", "network, pretrained, refined"]
     alone, refined = rows["residual"]
     assert refined < alone
-    assert "Refined, best in round" not in words(at)
+    assert not rounds_chart(at)
     at.segmented_control(key="look-at").set_value("network, pretrained, refined")
-    before, after = re.search(r"the held-out residual went from (\S+) to (\S+)\.", words(well(at.run()))).groups()
+    well(at.run())
+    folded = next(box.label for box in at.expander if box.label.startswith("Refined"))
+    told = r"round (\d) of (\d) is kept, the held-out residual went from (\S+) to (\S+)\."
+    best, last, before, after = re.search(told, folded).groups()  # type: ignore[union-attr]
     assert float(before) == pytest.approx(alone, abs=1e-4)
     assert float(after) == pytest.approx(refined, abs=1e-4)
+    (figure,) = rounds_chart(at)
+    line, kept = figure["data"][:2]
+    assert decoded(line["x"]) == list(range(int(last) + 1)) and kept["x"] == [int(best)]
+    assert decoded(line["y"])[0] == pytest.approx(alone) and kept["y"] == [pytest.approx(refined)]
+    assert "Edits by hand came later" not in words(at)
+    open_tab(at, "One view")
+    at.button(key="nudge-dx+1").click().run()
+    assert "Edits by hand came later" in words(open_tab(at, "Shifts"))
+
+
+def test_rounds_are_told_and_drawn_as_they_come_and_their_chart_goes_when_they_end(
+    stack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from streamlit.elements.lib.mutable_status_container import StatusContainer
+
+    from pages.shared import align_rounds
+
+    told, drawn = [], []
+    update, first, newer = StatusContainer.update, align_rounds.live_plot, align_rounds.live_news
+
+    def watched_update(self: StatusContainer, *, label: str | None = None, **more: Any) -> None:
+        told.append(label)
+        update(self, label=label, **more)
+
+    def watched(draw: Callable[..., None]) -> Callable[..., None]:
+        def called(figure: Any, **about: Any) -> None:
+            drawn.append((draw is first, about["live"], len(figure.data[0].x)))
+            draw(figure, **about)
+
+        return called
+
+    monkeypatch.setattr(StatusContainer, "update", watched_update)
+    monkeypatch.setattr(align_rounds, "live_plot", watched(first))
+    monkeypatch.setattr(align_rounds, "live_news", watched(newer))
+    at = aligned(stack, methods="network+refine")
+    of = len(decoded(rounds_chart(at)[0]["data"][0]["x"]))
+    assert of >= 2
+    assert drawn == [(n == 1, "rounds-1", n) for n in range(1, of + 1)]  # one chart, which grows
+    lines = [text for text in told if text and "held-out residual" in text]
+    assert [re.search(r"round (\d) of at most 6, held-out residual 0\.\d{4}$", line) is not None for line in lines] == [
+        n > 0 for n in range(of)
+    ]
+    assert live_figures(at) == {}
+
+
+def test_the_chart_of_the_rounds_is_gone_after_a_fault_in_one(stack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tomoalign_core.align import refine
+    from tomoalign_core.config import InputError
+
+    def refuse(*_: object, on_round: Callable[[refine.Round], None], **__: object) -> None:
+        for number in range(2):
+            on_round(refine.Round(number=number, residual=0.2, step_px=0.1 * number, kept=True))
+        raise InputError("the stack is gone")
+
+    monkeypatch.setattr(refine, "refine_shifts", refuse)
+    at = aligned(stack, methods="network+refine,center-of-mass")
+    assert table(at)["method"] == ["centre of mass"]
+    assert "the stack is gone" in at.error[0].value
+    assert live_figures(at) == {} and rounds_chart(at) == []
 
 
 def test_a_method_that_cannot_do_a_stack_says_so_and_the_others_go_on(stack: Path, workspace: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from tomoalign_core.geometry import Shifts, angles
-from tomoalign_core.show.alignment import ALARM, against_the_others, bars_by_view, shifts_by_view
+from tomoalign_core.show.alignment import ALARM, against_the_others, bars_by_view, rounds_of_refinement, shifts_by_view
+from tomoalign_core.show.style import ink
 
 N = 12
 
@@ -95,3 +96,28 @@ def test_what_only_one_of_them_shows_has_its_colour() -> None:
 def test_pixels_of_binned_views_have_their_size() -> None:
     picture = against_the_others(np.eye(10), np.eye(10), factor=3).data[0]
     assert (picture.dx, picture.x0) == (3, 1)
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 5])
+def test_rounds_are_drawn_with_the_best_filled_on_an_axis_that_may_have_room_for_more(rounds: int) -> None:
+    residual, step = np.array([0.2, 0.15, 0.13, 0.12, 0.14])[:rounds], np.array([0, 0.3, 0.1, 0.02, 0.01])[:rounds]
+    best = int(residual.argmin())
+    figure = rounds_of_refinement(residual, step, best=best, words="best so far", most=6)
+    line, kept, steps = figure.data
+    assert list(line.x) == list(range(rounds)) and list(line.y) == list(residual)
+    assert list(kept.x) == [best] and kept.text == (f"best so far: {residual[best]:.4f}",)
+    assert line.marker.symbol == "circle-open" and kept.marker.symbol == "circle"
+    assert list(steps.x) == list(range(1, rounds)) and list(steps.y) == list(step[1:])  # the start made none
+    low, high = figure.layout.yaxis.range
+    assert low < residual.min() <= residual.max() < high
+    assert figure.layout.yaxis2.type == "log" and "px" in figure.layout.yaxis2.title.text
+    assert figure.layout.xaxis.range[1] > 6
+    assert rounds_of_refinement(residual, step, best=best).layout.xaxis.range[1] == max(rounds - 1, 1) + 0.5
+
+
+def test_rounds_are_readable_in_light_and_dark() -> None:
+    colours = {
+        dark: rounds_of_refinement([0.2, 0.1], [0, 0.1], best=1, dark=dark).data[1].marker.color
+        for dark in (False, True)
+    }
+    assert colours == {False: ink(False), True: ink(True)}
