@@ -59,7 +59,9 @@ class Use(Settings):
 
     def apply(self, shifts: Shifts) -> Shifts:
         """The table with this view left out or taken in."""
-        return replace(shifts, used=_with(shifts.used, self.view, self.used))
+        if not self.used:
+            return shifts.left_out([self.view], "left out by hand")
+        return replace(shifts, used=_with(shifts.used, self.view, True), reason=_with(shifts.reason, self.view, ""))
 
     def words(self) -> str:
         """In words."""
@@ -77,23 +79,26 @@ class Compose(Settings):
     dy_px: tuple[float, ...]
     roll_deg: tuple[float, ...]
     used: tuple[bool, ...]
+    reason: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, shifts: Shifts, *, name: str, acts: Literal["first", "last"]) -> Self:
         """The operation that adds this table; what is not known of a view left out counts as no movement."""
         columns = {column: tuple(np.nan_to_num(getattr(shifts, column)).tolist()) for column in COLUMNS}
         angle = tuple(np.rad2deg(shifts.angle_rad).tolist())
-        return cls(name=name, acts=acts, angle_deg=angle, used=tuple(shifts.used.tolist()), **columns)
+        out = {"used": tuple(shifts.used.tolist()), "reason": tuple(shifts.reason.tolist())}
+        return cls(name=name, acts=acts, angle_deg=angle, **out, **columns)
 
     def apply(self, shifts: Shifts) -> Shifts:
         """The one movement that equals the two. The standard deviations stay those of the table that is added to."""
         angle = np.deg2rad(self.angle_deg)
         other = Shifts.from_arrays(
-            angle_rad=angle, dx_px=self.dx_px, dy_px=self.dy_px, roll_deg=self.roll_deg, used=self.used
-        )
+            angle_rad=angle, dx_px=self.dx_px, dy_px=self.dy_px, roll_deg=self.roll_deg, used=self.used,
+            reason=self.reason,
+        )  # fmt: skip
         check_same_scan(other, shifts.angle_rad, self.name)
         both = compose(other, shifts) if self.acts == "first" else compose(shifts, other)
-        return replace(shifts, **{column: getattr(both, column) for column in (*COLUMNS, "used")})
+        return replace(shifts, **{column: getattr(both, column) for column in (*COLUMNS, "used", "reason")})
 
     def words(self) -> str:
         """In words."""
@@ -162,7 +167,7 @@ def check_same_scan(table: Shifts, angle_rad: Float, name: str) -> None:
         )
 
 
-def _with(values: np.ndarray, view: int, value: float | bool) -> np.ndarray:
+def _with(values: np.ndarray, view: int, value: float | bool | str) -> np.ndarray:
     changed = values.copy()
     changed[view] = value
     return changed

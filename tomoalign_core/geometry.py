@@ -25,13 +25,15 @@ if TYPE_CHECKING:
     import torch
 
 Float = NDArray[np.float64]
+REASON = np.dtype("U100")  # one short line; of fixed width, so that a longer one may take its place
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Shifts:
     """The movement of each view: the table that every aligner returns and every file format writes.
 
-    All arrays have shape (N,). ``used`` is False where a view could not be aligned and is to be left out.
+    All arrays have shape (N,). ``used`` is False where a view could not be aligned and is to be left out; ``reason``
+    says why, in a few words, and is empty elsewhere.
 
     >>> s = Shifts.from_arrays(angle_rad=[0.0, 1.57], dx_px=[1.0, -1.0], dy_px=[0.0, 0.5])
     >>> len(s), s.roll_deg.tolist(), s.used.tolist()
@@ -45,6 +47,7 @@ class Shifts:
     dx_sigma_px: Float
     dy_sigma_px: Float
     used: NDArray[np.bool_]
+    reason: NDArray[np.str_]
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -63,8 +66,9 @@ class Shifts:
         dx_sigma_px: ArrayLike | None = None,
         dy_sigma_px: ArrayLike | None = None,
         used: ArrayLike | None = None,
+        reason: ArrayLike | None = None,
     ) -> Shifts:
-        """Build the table; what is not given is 0 (roll), not a number (sigma: unknown) or True (used)."""
+        """Build the table; what is not given is 0 (roll), not a number (sigma: unknown), True (used) or empty."""
         angle = np.asarray(angle_rad, float)
         n = len(angle)
 
@@ -79,10 +83,21 @@ class Shifts:
             dx_sigma_px=column(dx_sigma_px, np.nan),
             dy_sigma_px=column(dy_sigma_px, np.nan),
             used=np.ones(n, bool) if used is None else np.asarray(used, bool),
+            reason=np.full(n, "", REASON) if reason is None else np.asarray(reason, REASON),
         )
 
     def __len__(self) -> int:
         return len(self.angle_rad)
+
+    def left_out(self, views: ArrayLike, reason: str) -> Shifts:
+        """The same table with these views (bool (N,), or their numbers) not used, for this reason.
+
+        Views that were left out before keep theirs.
+        """
+        out = np.zeros(len(self), bool)
+        out[np.asarray(views)] = True
+        news = out & self.used
+        return replace(self, used=self.used & ~out, reason=np.where(news, np.asarray(reason, REASON), self.reason))
 
     def gauge_free(self) -> Shifts:
         """The same table with the unobservable part taken out of dx, dy and roll (over the used views).
@@ -167,6 +182,7 @@ def compose(first: Shifts, then: Shifts) -> Shifts:
         dy_px=moved[:, 1] + then.dy_px,
         roll_deg=first.roll_deg + then.roll_deg,
         used=first.used & then.used,
+        reason=np.where(first.used, then.reason, first.reason),
     )
 
 

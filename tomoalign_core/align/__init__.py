@@ -11,17 +11,19 @@ from tomoalign_core.align.apply import Progress, move_views, undo_shifts
 from tomoalign_core.align.classical import METHODS as CLASSICAL
 from tomoalign_core.config import InputError
 from tomoalign_core.engines import HOW_TO_GET_TOMOPY, require_tomopy, tomopy_installed
+from tomoalign_core.files.stacks import empty_views
 from tomoalign_core.geometry import Shifts
 
 if TYPE_CHECKING:
     from tomoalign_core.align.refine import Round
 
-__all__ = ["METHODS", "MISSING_METHODS", "find_shifts", "move_views", "undo_shifts"]
+__all__ = ["METHODS", "MISSING_METHODS", "find_shifts", "move_views", "outside_domain", "undo_shifts"]
 
 NETWORK, REFINED = "network", "network+refine"
 TOMOPY_JOINT = "tomopy-joint"
 METHODS = (NETWORK, REFINED, *CLASSICAL, *((TOMOPY_JOINT,) if tomopy_installed() else ()))
 # what this machine could do if something were installed, and what that is
+EMPTY = "it is the same everywhere"
 MISSING_METHODS = {} if TOMOPY_JOINT in METHODS else {TOMOPY_JOINT: f"needs tomopy; {HOW_TO_GET_TOMOPY}"}
 
 
@@ -37,6 +39,9 @@ def find_shifts(
 ) -> Shifts:
     """Find the movement of each view of a stack (N, V, U) of attenuation.
 
+    Views that cannot be aligned are not ``used`` in the table, and its ``reason`` says why: they are the same
+    everywhere, nothing stands out of their noise, they lie outside the detector, or do not look like their neighbours.
+
     Parameters
     ----------
     method : "network"; "network+refine", which goes on from there with all views together (see ``refine``);
@@ -50,13 +55,44 @@ def find_shifts(
     InputError
         If there is no such method or model, or the stack cannot be aligned.
     """
+    from tomoalign_core.align.lost import leave_out_lost
+
+    shown = np.ones(len(proj), bool)
+    shown[empty_views(proj)] = False
+    if not shown.any():
+        raise InputError("all views are the same everywhere; see that these are the projections")
+    angle, rest = np.asarray(angle_rad, float), proj if shown.all() else proj[shown]
+    found = leave_out_lost(rest, _find(rest, angle[shown], method, model, device, progress))
+    if method == REFINED:
+        from tomoalign_core.align.refine import refine_shifts
+
+        found = leave_out_lost(rest, refine_shifts(rest, angle[shown], found, on_round=on_round).shifts)
+    return found if shown.all() else _with_empty(found, angle, shown)
+
+
+def outside_domain(proj: np.ndarray, angle_rad: np.ndarray, *, model: str = "pretrained") -> tuple[str, ...]:
+    """How a stack differs from what a network learned from, a line each; see ``domain``. To be asked before.
+
+    Raises
+    ------
+    InputError
+        If there is no such model.
+    """
+    from tomoalign_core.align.domain import outside_domain as outside
+    from tomoalign_core.learn.weights import learned_from
+
+    data = learned_from(model)
+    return () if data is None else outside(proj, angle_rad, data)
+
+
+def _find(
+    proj: np.ndarray, angle_rad: np.ndarray, method: str, model: str, device: str, progress: Progress | None
+) -> Shifts:
     if method in (NETWORK, REFINED):
         from tomoalign_core.align.predict import predict_shifts
-        from tomoalign_core.align.refine import refine_shifts
         from tomoalign_core.learn.weights import load_weights
 
-        found = predict_shifts(proj, angle_rad, load_weights(model, device), progress)
-        return found if method == NETWORK else refine_shifts(proj, angle_rad, found, on_round=on_round).shifts
+        return predict_shifts(proj, angle_rad, load_weights(model, device), progress)
     if method == TOMOPY_JOINT:
         from tomoalign_core.simulate import tomopy_engine
 
@@ -66,3 +102,13 @@ def find_shifts(
         missing = "".join(f"; {name} {why}" for name, why in MISSING_METHODS.items())
         raise InputError(f"no method is called {method!r}; choose one of {', '.join(METHODS)}{missing}")
     return CLASSICAL[method](proj, angle_rad, progress)
+
+
+def _with_empty(found: Shifts, angle_rad: np.ndarray, shown: np.ndarray) -> Shifts:
+    """The table of the views that show something, with the others in their places, not used."""
+    nothing = np.zeros(len(angle_rad))
+    whole = Shifts.from_arrays(angle_rad=angle_rad, dx_px=nothing, dy_px=nothing).left_out(~shown, EMPTY)
+    columns = {name: column.copy() for name, column in vars(whole).items()}
+    for name, column in columns.items():
+        column[shown] = getattr(found, name)
+    return Shifts(**columns)

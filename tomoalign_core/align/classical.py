@@ -21,6 +21,7 @@ Progress = Callable[[int, int], None]
 SMOOTHING_PX = 2.0  # Gaussian blur under which an object stands out of the noise
 SUPPORT_SIGMAS = 4.0  # a pixel is the object where the blurred view exceeds this many times its noise
 UPSAMPLING = 100  # phase correlation: steps of 0.01 px, because the rounding of each step adds up over the views
+UNSEEN = "no object stands out of its noise"
 PROFILE_ROUNDS = 12
 PROFILE_STEP_PX = 2.0  # largest step of one Gauss-Newton round: profiles are locally linear only
 
@@ -116,7 +117,7 @@ METHODS: dict[str, Callable[[Stack, ArrayLike, Progress | None], Shifts]] = {
 
 
 def _gauge_free(angle_rad: ArrayLike, dx_px: Float, dy_px: Float, used: NDArray[np.bool_]) -> Shifts:
-    shifts = Shifts.from_arrays(angle_rad=angle_rad, dx_px=dx_px, dy_px=dy_px, used=used).gauge_free()
+    shifts = Shifts.from_arrays(angle_rad=angle_rad, dx_px=dx_px, dy_px=dy_px).left_out(~used, UNSEEN).gauge_free()
     return replace(shifts, dx_px=np.where(used, shifts.dx_px, 0.0), dy_px=np.where(used, shifts.dy_px, 0.0))
 
 

@@ -1,16 +1,22 @@
-"""Shifts by a trained network."""
+"""Shifts by a trained network.
+
+Views are shown to it in the order of their angles, whatever order they were taken in: it matches neighbours. Views that
+do not look like those beside them afterwards are looked for farther away, and the network looks once more.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
 import torch
 
 from tomoalign_core.align.apply import Progress
+from tomoalign_core.align.lost import places_again
 from tomoalign_core.config import InputError
 from tomoalign_core.geometry import Shifts
 from tomoalign_core.learn.weights import TrainedModel
@@ -35,6 +41,18 @@ def predict_shifts(
     """
     if model.config.name == "cnn3d" and tuple(proj.shape) != model.shape:
         raise InputError(f"{model.source}: this cnn3d takes stacks of {model.shape}, not {proj.shape}; use centroid")
+    order = np.argsort(angle_rad, kind="stable")
+    stack, angle = np.asarray(proj, np.float32)[order], np.asarray(angle_rad, float)[order]
+    found = _look(stack, angle, model, progress)
+    further = places_again(stack, found)
+    if further.any():
+        again = _look(_moved_back(stack, further), angle, model, progress)
+        found = replace(again, dx_px=again.dx_px + further[:, 0], dy_px=again.dy_px + further[:, 1])
+    return _in_order(found.gauge_free(), np.argsort(order))
+
+
+def _look(proj: np.ndarray, angle_rad: np.ndarray, model: TrainedModel, progress: Progress | None) -> Shifts:
+    """What the network says of a stack, once."""
     device = next(model.network.parameters()).device
     stack = torch.from_numpy(np.ascontiguousarray(proj, np.float32)).to(device)
     factor = binning(*proj.shape) if model.config.name == "centroid" else 1
@@ -55,7 +73,21 @@ def predict_shifts(
         roll_deg=roll,
         dx_sigma_px=sigma[:, 0],
         dy_sigma_px=sigma[:, 1],
-    ).gauge_free()
+    )
+
+
+def _moved_back(proj: np.ndarray, by_px: np.ndarray) -> np.ndarray:
+    """Views whose content is moved by whole pixels, against (dx, dy) of ``by_px``; edges repeat."""
+    rows, cols = (np.arange(n) for n in proj.shape[1:])
+    moved = proj.copy()
+    for view in np.flatnonzero(by_px.any(axis=1)):
+        dx, dy = by_px[view]
+        moved[view] = proj[view][np.ix_((rows + dy).clip(0, rows[-1]), (cols + dx).clip(0, cols[-1]))]
+    return moved
+
+
+def _in_order(table: Shifts, order: np.ndarray) -> Shifts:
+    return Shifts(**{name: column[order] for name, column in vars(table).items()})
 
 
 @contextmanager

@@ -166,7 +166,9 @@ def _find(file: h5py.File, name: str) -> h5py.Dataset | None:
 
 def read_shifts(group: h5py.Group) -> Shifts:
     """The shift table as ``stacks`` writes it: the columns of ``Shifts``, but the angles in degrees."""
-    columns = {f.name: group[f.name][...] for f in fields(Shifts) if f.name != "angle_rad"}
+    columns = {f.name: group[f.name][...] for f in fields(Shifts) if f.name not in ("angle_rad", "reason")}
+    if "reason" in group:  # older files have none
+        columns["reason"] = group["reason"].asstr()[...]
     return Shifts.from_arrays(angle_rad=np.deg2rad(group["angle_deg"][...]), **columns)
 
 

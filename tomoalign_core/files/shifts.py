@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,9 +23,10 @@ HEADER = """\
 # convention: what the stage did. Content was first turned by roll_deg about the detector's centre ((V-1)/2, (U-1)/2), \
 from +u (right) towards +v (down), then moved dx_px to the right and dy_px down. Apply the inverse to align.
 # units: angle_deg and roll_deg in degrees; dx_px, dy_px and their standard deviations in detector pixels; \
-nan: unknown; used 0: leave this view out
+nan: unknown; used 0: leave this view out, and why
 """
-COLUMNS = ("view_index", "angle_deg", "dx_px", "dy_px", "roll_deg", "dx_sigma_px", "dy_sigma_px", "used")
+REASON = "reason"  # the one column of words
+COLUMNS = ("view_index", "angle_deg", "dx_px", "dy_px", "roll_deg", "dx_sigma_px", "dy_sigma_px", "used", REASON)
 REQUIRED = ("angle_deg", "dx_px", "dy_px")
 SIGMAS = ("dx_sigma_px", "dy_sigma_px")
 
@@ -33,9 +35,9 @@ def to_csv(shifts: Shifts) -> str:
     """The table as CSV text: ``#`` lines with convention and units, a line of names, one line per view.
 
     >>> s = Shifts.from_arrays(angle_rad=[0.0], dx_px=[1.5], dy_px=[-0.25], dx_sigma_px=[0.02])
-    >>> print(to_csv(s).split("leave this view out")[1].strip())
-    view_index,angle_deg,dx_px,dy_px,roll_deg,dx_sigma_px,dy_sigma_px,used
-    0,0,1.5,-0.25,0,0.02,nan,1
+    >>> print(to_csv(s).split("and why")[1].strip())
+    view_index,angle_deg,dx_px,dy_px,roll_deg,dx_sigma_px,dy_sigma_px,used,reason
+    0,0,1.5,-0.25,0,0.02,nan,1,
     """
     numbers = np.stack(
         [
@@ -50,8 +52,8 @@ def to_csv(shifts: Shifts) -> str:
     )
     # Nine digits: a millionth of a pixel in a thousand, and a single-precision number still prints short.
     lines = [
-        ",".join([str(i), *(f"{x + 0.0:.9g}" for x in row), str(int(used))])
-        for i, (row, used) in enumerate(zip(numbers, shifts.used, strict=True))
+        ",".join([str(i), *(f"{x + 0.0:.9g}" for x in row), str(int(used)), _quoted(reason)])
+        for i, (row, used, reason) in enumerate(zip(numbers, shifts.used, shifts.reason.tolist(), strict=True))
     ]
     return HEADER + "\n".join([",".join(COLUMNS), *lines]) + "\n"
 
@@ -89,7 +91,7 @@ def read_csv(path: str | Path) -> Shifts:
         raise InputError(
             f"{path}: view_index does not count 0, 1, 2, … line by line; sort the table, one line per view"
         )
-    table = {name: [row[name] for row in rows] for name in names}
+    table: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in names}
     angle_rad = np.deg2rad(table["angle_deg"])
     return Shifts.from_arrays(
         angle_rad=angle_rad,
@@ -138,19 +140,27 @@ def _names(path: Path, line: str) -> list[str]:
     return names
 
 
-def _row(where: str, names: list[str], line: str) -> dict[str, float]:
+def _quoted(words: str) -> str:
+    """A field of words: in quotes where they hold a comma or a quote."""
+    return '"' + words.replace('"', '""') + '"' if {",", '"'} & set(words) else words
+
+
+def _row(where: str, names: list[str], line: str) -> dict[str, Any]:
     fields = next(csv.reader([line]))
     if len(fields) != len(names):
         raise InputError(f"{where}: {len(fields)} fields, but there are {len(names)} columns; complete the line")
-    row: dict[str, float] = {}
+    row: dict[str, Any] = {}
     for name, field in zip(names, fields, strict=True):
+        if name == REASON:
+            row[name] = field.strip()
+            continue
         try:
             row[name] = float(field)
         except ValueError:
             raise InputError(f"{where}: {name} is {field.strip()!r}; expected a number") from None
     if row.get("used", 1.0) not in (0.0, 1.0):
         raise InputError(f"{where}: used is {row['used']:g}; expected 1 or 0")
-    needed = [name for name in names if name not in SIGMAS] if row.get("used", 1.0) else ["angle_deg"]
+    needed = [name for name in names if name not in (*SIGMAS, REASON)] if row.get("used", 1.0) else ["angle_deg"]
     for name in needed:
         if not math.isfinite(row[name]):
             raise InputError(f"{where}: {name} is {row[name]}; give a finite number, or set used to 0")

@@ -88,6 +88,7 @@ def read_stack(
         _transpose(raw)
     angle_rad = _radians(raw.angle_deg, path)
     notes = raw.notes + _make_attenuation(raw, angle_rad, kind, path)
+    notes += _told_empty(raw.data)
     if np.ptp(angle_rad) < np.deg2rad(6.3):
         notes += (f"the angles span only {np.rad2deg(np.ptp(angle_rad)):.2f} degrees: are they radians?",)
     if raw.truth is not None and len(raw.truth) != len(angle_rad):
@@ -109,7 +110,7 @@ def check_stack(proj: NDArray[Any], angle_rad: NDArray[Any], where: str) -> None
     ------
     InputError
         If the stack is not 3-D, has fewer than 3 views or 8 rows or columns, another number of views than angles, an
-        angle or a pixel that is not finite, or a view that is the same everywhere.
+        angle or a pixel that is not finite, or fewer than 3 views that are not the same everywhere.
     """
     if proj.ndim != 3:
         raise InputError(
@@ -134,12 +135,24 @@ def check_stack(proj: NDArray[Any], angle_rad: NDArray[Any], where: str) -> None
             f"{where}: {sum(broken)} pixels are NaN or infinite, the first in view {first}; "
             "replace them or leave the view out"
         )
-    flat = [i for i, view in enumerate(proj) if view.min() == view.max()]
-    if flat:
-        level = "all zero" if not proj[flat[0]].any() else f"constant ({proj[flat[0]].flat[0]:g})"
-        listed = ", ".join(map(str, flat[:5])) + (f" and {len(flat) - 5} more" if len(flat) > 5 else "")
-        names = f"view {listed} is" if len(flat) == 1 else f"views {listed} are"
-        raise InputError(f"{where}: {names} {level}; leave out what shows nothing, with its angle (views count from 0)")
+    shown = len(proj) - len(empty_views(proj))
+    if shown < MIN_VIEWS:
+        words = "all views are" if shown == 0 else f"all but {shown} views are"
+        raise InputError(f"{where}: {words} the same everywhere; see that these are the projections, and their kind")
+
+
+def empty_views(proj: NDArray[Any]) -> list[int]:
+    """The views that are the same everywhere: the shutter was closed, or the frame was never written."""
+    return [i for i, view in enumerate(proj) if view.min() == view.max()]
+
+
+def _told_empty(proj: NDArray[Any]) -> tuple[str, ...]:
+    """A note of the views that show nothing."""
+    empty = empty_views(proj)
+    if not empty:
+        return ()
+    listed = ", ".join(map(str, empty[:5])) + (f" and {len(empty) - 5} more" if len(empty) > 5 else "")
+    return (f"{'view' if len(empty) == 1 else 'views'} {listed} (from 0): the same everywhere, left out",)
 
 
 def _transpose(raw: RawStack) -> None:
@@ -290,5 +303,7 @@ def write_shifts(group: h5py.Group, shifts: Shifts) -> None:
         value = getattr(shifts, column.name)
         if column.name == "angle_rad":
             group["angle_deg"] = np.rad2deg(value)
+        elif column.name == "reason":
+            group.create_dataset("reason", data=value.astype(object), dtype=h5py.string_dtype())
         else:
             group[column.name] = value

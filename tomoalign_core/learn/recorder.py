@@ -199,7 +199,8 @@ class Recorder:
     def _save_weights(self, name: str, training: Training) -> None:
         about = {"run": self.run.id, "epoch": str(training.epoch), "key": self.config.key()}
         shape = fixed_shape(self.config.dataset.scan)
-        save_weights(self.run.path / name, training.model, self.config.model, shape, **about)
+        learned_from = self.config.dataset
+        save_weights(self.run.path / name, training.model, self.config.model, shape, learned_from=learned_from, **about)
 
     def _resume(self, training: Training) -> None:
         path = self.run.path / "last.pt"

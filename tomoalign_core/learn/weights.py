@@ -13,29 +13,39 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from tomoalign_core.config import InputError, ModelConfig
+from tomoalign_core.config import DatasetConfig, InputError, ModelConfig
 from tomoalign_core.files.atomic import atomic_path
 from tomoalign_core.learn.models import build_model
 from tomoalign_core.learn.runs import open_run
 
 PRETRAINED = Path(__file__).parent / "pretrained" / "centroid.safetensors"
+LEARNED_FROM = "learned_from"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
-    """A network ready to predict, and where it came from."""
+    """A network ready to predict, where it came from, and what it learned from, where its file says so."""
 
     network: nn.Module
     config: ModelConfig
     shape: tuple[int, int, int]
     source: str
+    learned_from: DatasetConfig | None = None
 
 
 def save_weights(
-    path: Path, network: nn.Module, config: ModelConfig, shape: tuple[int, int, int], **about: str
+    path: Path,
+    network: nn.Module,
+    config: ModelConfig,
+    shape: tuple[int, int, int],
+    *,
+    learned_from: DatasetConfig | None = None,
+    **about: str,
 ) -> None:
-    """Write the weights of a network with its settings, its training shape and notes."""
+    """Write the weights of a network with its settings, its training shape, what it learned from, and notes."""
     meta = {"model": config.model_dump_json(), "shape": json.dumps(list(shape)), **about}
+    if learned_from is not None:
+        meta[LEARNED_FROM] = learned_from.to_json(indent=None)
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     with atomic_path(path) as part:
         save_file(tensors, part, metadata=meta)
@@ -88,13 +98,33 @@ def load_weights(name: str, device: torch.device | str = "cpu") -> TrainedModel:
         If there is no such model, or the file is not one of ours.
     """
     path = _path_of(name)
-    config, shape, _, tensors = _read(path)
+    config, shape, about, tensors = _read(path)
     network = build_model(config, shape)
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         raise _foreign(path, error) from None
-    return TrainedModel(network=network.to(device).eval(), config=config, shape=shape, source=str(name))
+    return TrainedModel(
+        network=network.to(device).eval(), config=config, shape=shape, source=str(name), learned_from=_data_of(about)
+    )
+
+
+def learned_from(name: str) -> DatasetConfig | None:
+    """What the network of that name learned from; None where its file does not say so.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or the file is not one of ours.
+    """
+    return _data_of(_read(_path_of(name))[2])
+
+
+def _data_of(about: dict[str, str]) -> DatasetConfig | None:
+    try:
+        return DatasetConfig.from_json(about[LEARNED_FROM]) if LEARNED_FROM in about else None
+    except InputError:  # written by another version: then nothing is known
+        return None
 
 
 def _path_of(name: str) -> Path:
