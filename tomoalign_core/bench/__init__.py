@@ -1,4 +1,4 @@
-"""How well every method aligns: on one suite of simulated stacks with fixed seeds, and on a real scan as it is."""
+"""How well every method aligns: on one suite of simulated stacks with fixed seeds, and on a scan as it is."""
 
 from tomoalign_core.bench.accuracy import METHODS, Row, as_table, measure, method_names, on_a_scan, over
 from tomoalign_core.bench.scan import ScanRow, as_lines, judge_scan

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tomoalign_core.align import undo_shifts
-from tomoalign_core.align.residual import best_axis, held_out_residual
+from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.bench.accuracy import finder
 from tomoalign_core.bench.rivals import NoAnswer
 from tomoalign_core.bench.sinogram import sinogram_residual
@@ -97,11 +97,10 @@ def judged(scan: Stack, found: Shifts, method: str, reference: Shifts | None) ->
         return replace(row, views=0, why="no view is used")
     residual = held_out_residual(scan.proj, scan.angle_rad, found)
     aligned, _ = undo_shifts(residual.measured, replace(residual.table, used=np.ones(len(found), bool)))
-    axis = best_axis(aligned, scan.angle_rad, found.used)
     row = replace(
         row,
         held_out=residual.overall,
-        sinogram=sinogram_residual(aligned, scan.angle_rad, axis_px=axis, used=found.used),
+        sinogram=sinogram_residual(aligned, scan.angle_rad, used=found.used),
     )
     if reference is None:
         return row

@@ -8,28 +8,31 @@ times ω (Edholm, Lewitt and Lindholm, 1986, Proc. SPIE 671). Vo et al. (2014, O
 by what lies outside that double wedge. Here the series is fitted to the angles there are, so that a missing wedge and
 uneven steps are no harm, and what no series explains is counted.
 
-Nothing is reconstructed, and no method here makes this figure small by construction. What it leans to: the order 0 of
-all rows together is what profile correlation matches, the order 1 what the centre of mass follows, but here every row
-answers for itself, and ω = 0 is left out. Reprojection, in the network and its refinement, uses the same laws. Fine
-detail counts little with few views: only frequencies at which half of the views would do for the series are looked at.
-A common turn of all views, or a drift that the gauge allows, it does not see.
+As there, the axis is taken where the figure is least, near the centre of mass.
+
+Nothing is reconstructed, and no method here makes this figure small by construction. What it leans to: moment 0 is what
+profile correlation matches, and moment 1 of all rows together what the centre of mass follows, but here every row
+answers for itself, and moment 0 alone (ω = 0) is left out. Reprojection, in the network and its refinement, rests on
+the same laws in another form. With few views fine detail does not count: only frequencies are looked at whose series
+take up half of the views at most. It does not see what the gauge allows, and in a wedge hardly where the axis is.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import optimize
 
-from tomoalign_core.align.residual import INSET_ROWS
+from tomoalign_core.align.residual import AXIS_REACH, INSET_ROWS
 from tomoalign_core.geometry import Float, centred_axis
-from tomoalign_core.simulate.slices import sinogram_of
+from tomoalign_core.simulate.slices import find_axis, sinogram_of
 
 FINEST = np.pi / 2  # rad a pixel: finer, resampling smooths the noise, and a table that moves anything would gain by it
 TAIL = 2  # terms beyond radius times ω, where the series does not end at once but fades
 
 
 def sinogram_residual(
-    aligned: NDArray[np.floating], angle_rad: ArrayLike, *, axis_px: float, used: NDArray[np.bool_] | None = None
+    aligned: NDArray[np.floating], angle_rad: ArrayLike, *, used: NDArray[np.bool_] | None = None
 ) -> float:
     """The part of an aligned stack (N, V, U) that no object at rest could show, root mean square.
 
@@ -40,30 +43,41 @@ def sinogram_residual(
 
     Parameters
     ----------
-    axis_px : column of the rotation axis.
     used : bool array (N,), the views that count; all by default.
     """
     _, rows, cols = aligned.shape
     keep = np.ones(len(aligned), bool) if used is None else used
     angle = np.asarray(angle_rad, float)[keep]
+    first = find_axis(aligned[keep], angle)
     inset = round(rows * INSET_ROWS)
     lines = np.stack([sinogram_of(aligned[keep], row) for row in range(inset, rows - inset)], axis=1)  # N, V, U
-    radius = max(axis_px, cols - 1 - axis_px) + 0.5
+    radius = max(first, cols - 1 - first) + 0.5
     omega = 2 * np.pi * np.arange(1, cols // 2) / cols
     degree = np.ceil(radius * omega).astype(int) + TAIL
     telling = (omega <= FINEST) & (degree + 1 <= len(angle) / 2)
     if not telling.any():
         return float("nan")
-    turn = np.exp(-1j * np.outer(centred_axis(cols) + (cols - 1) / 2 - axis_px, omega[telling]))
-    spectrum = lines @ turn
-    unexplained = total = 0.0
-    for j, last in enumerate(degree[telling]):
-        for first, part in ((0, spectrum[..., j].real), (1, spectrum[..., j].imag)):
-            basis = _series(angle, np.arange(first, last + 1, 2))
-            rest = part - basis @ (basis.T @ part)
-            unexplained += float((rest**2).sum()) / (len(angle) - basis.shape[1])
-            total += float((part**2).sum()) / len(angle)
-    return float(np.sqrt(unexplained / max(total, 1e-30)))
+    omega, degree = omega[telling], degree[telling]
+    middle = (cols - 1) / 2
+    spectrum = lines @ np.exp(-1j * np.outer(centred_axis(cols), omega))
+    even, odd = ([_series(angle, np.arange(start, last + 1, 2)) for last in degree] for start in (0, 1))
+    total = float((np.abs(spectrum) ** 2).sum()) / len(angle)
+
+    def residual(axis_px: float) -> float:
+        about = spectrum * np.exp(1j * omega * (axis_px - middle))
+        left = sum(_rest(about[..., j].real, even[j]) + _rest(about[..., j].imag, odd[j]) for j in range(len(omega)))
+        return float(np.sqrt(left / max(total, 1e-30)))
+
+    reach = max(2.0, AXIS_REACH * cols)
+    bounds = (max(first - reach, 0.0), min(first + reach, cols - 1.0))
+    found = optimize.minimize_scalar(residual, bounds=bounds, method="bounded", options={"xatol": 0.01})
+    return float(found.fun)
+
+
+def _rest(part: Float, basis: Float) -> float:
+    """What a basis (N, K) leaves of N numbers for each row (N, V): squares, by the freedom that is left."""
+    rest = part - basis @ (basis.T @ part)
+    return float((rest**2).sum()) / (len(basis) - basis.shape[1])
 
 
 def _series(angle: Float, multiples: NDArray[np.intp]) -> Float:
