@@ -109,7 +109,8 @@ def judged(scan: Stack, found: Shifts, method: str, reference: Shifts | None) ->
 
 
 def as_lines(rows: Sequence[ScanRow]) -> str:
-    """Rows as a Markdown table, a line a method."""
+    """Rows as a Markdown table, a line a method; it says so where one leaves views out, and is judged by the others."""
+    whole = max(row.views for row in rows)
     compared = any(np.isfinite(row.dx_px) for row in rows)
     names = ["method", "held-out residual", "sinogram residual", *["from the reference, dx / dy px"] * compared, "s"]
     lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
@@ -118,7 +119,8 @@ def as_lines(rows: Sequence[ScanRow]) -> str:
         figures = [f"{row.held_out:.4f}", f"{row.sinogram:.4f}", *[apart] * compared]
         seconds = f"{row.seconds:.1f}" if np.isfinite(row.seconds) else "–"
         cells = [*figures, seconds] if row.views else ["no answer", *["–"] * (len(names) - 2)]
-        lines.append("| " + " | ".join([row.method, *cells]) + " |")
+        left_out = f", {row.views} of {whole} views" if 0 < row.views < whole else ""
+        lines.append("| " + " | ".join([row.method + left_out, *cells]) + " |")
     return "\n".join(lines)
 
 
