@@ -136,6 +136,14 @@ def test_a_reference_goes_before_the_truth_and_leaves_out_what_it_does_not_use(s
     assert rows[1].views == 45 and rows[2].dx_px == pytest.approx(0.5 / np.sqrt(2), rel=0.15)
 
 
+def test_an_empty_view_counts_for_nobody(scan: Stack) -> None:
+    proj = scan.proj.copy()
+    proj[20] = 0
+    as_it_is, _, found = judge_scan(replace(scan, proj=proj), ["center-of-mass"])
+    assert as_it_is.views == found.views == 47
+    assert found.held_out < 0.1 < as_it_is.held_out
+
+
 def test_a_method_without_an_answer_does_not_stop_the_others(scan: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tomoalign_core.align.refine.MOST_VIEWS", 40)
     rows = judge_scan(replace(scan, truth=None), ["network+refine", "center-of-mass"])

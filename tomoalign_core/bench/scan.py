@@ -14,7 +14,7 @@ from tomoalign_core.bench.accuracy import finder
 from tomoalign_core.bench.rivals import NoAnswer
 from tomoalign_core.bench.sinogram import sinogram_residual
 from tomoalign_core.config import InputError
-from tomoalign_core.files.stacks import Stack
+from tomoalign_core.files.stacks import Stack, empty_views
 from tomoalign_core.geometry import Shifts
 from tomoalign_core.metrics import score_shifts
 
@@ -65,7 +65,9 @@ def judge_scan(
         If the reference is of another number of views, or there is an answer by none of the methods.
     """
     reference = scan.truth if reference is None else _of_this_scan(reference, scan)
-    still = np.zeros(len(scan.proj))
+    still, shown = np.zeros(len(scan.proj)), np.ones(len(scan.proj), bool)
+    shown[empty_views(scan.proj)] = False
+    as_it_is = Shifts.from_arrays(angle_rad=scan.angle_rad, dx_px=still, dy_px=still, used=shown)
     rows: list[ScanRow] = []
 
     def note(row: ScanRow) -> None:
@@ -73,7 +75,7 @@ def judge_scan(
         if on_row is not None:
             on_row(row)
 
-    note(judged(scan, Shifts.from_arrays(angle_rad=scan.angle_rad, dx_px=still, dy_px=still), AS_IT_IS, reference))
+    note(judged(scan, as_it_is, AS_IT_IS, reference))
     if reference is not None:
         note(judged(scan, reference, REFERENCE, None))
     for method in methods:
