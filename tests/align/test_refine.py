@@ -1,4 +1,4 @@
-"""Refinement: the field it believes in, what it finds, and that it never leaves a stack worse explained."""
+"""Refinement: what it finds, and that it never leaves a stack worse explained."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from functools import cache
 
 import numpy as np
 import pytest
-from scipy import integrate, special
 
-from tomoalign_core.align import refine, undo_shifts
+from tomoalign_core.align import refine
 from tomoalign_core.align.refine import Refined, Round, refine_shifts
 from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.config import InputError, MisalignConfig, NoiseConfig, ScanConfig, SimulationConfig
@@ -130,33 +129,3 @@ def test_what_it_cannot_take_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(refine, "MOST_VIEWS", 30)
     with pytest.raises(InputError, match="up to 30 views, not 40"):
         refine_shifts(scan().proj.numpy(), begin.angle_rad, begin)
-
-
-def test_views_foretell_each_other_without_their_noise() -> None:
-    aligned, _ = undo_shifts(scan().proj.numpy(), scan().shifts)
-    clean, _ = undo_shifts(scan().clean.numpy(), scan().shifts)
-    field = refine._Field(scan().shifts.angle_rad, aligned.astype(float), scan().gaussian)
-    left = field.foretell(aligned) - clean
-    assert np.std(left[:, 6:-6, 6:-6]) < 0.6 * scan().gaussian
-
-
-def test_covariance_of_discs_is_the_transform_of_their_variance() -> None:
-    radii, share = np.array([5.0, 12.0]), np.array([0.3, 0.7])
-    k = np.array([0.01, 0.3, 1.1])
-
-    def variance(r: float) -> float:
-        return float((share / radii**2 * (r < radii)).sum())
-
-    for value, at in zip(refine._transform(k, radii, share), k, strict=True):
-        top, _ = integrate.quad(lambda r, at=at: variance(r) * special.j0(at * r) * r, 0, 12, points=[5], limit=200)
-        bottom, _ = integrate.quad(lambda r: variance(r) * r, 0, 12, points=[5])
-        assert value == pytest.approx(top / bottom, abs=1e-6)
-
-
-def test_discs_of_a_smaller_object_are_smaller() -> None:
-    u = np.arange(64) - 31.5
-    chord = np.sqrt(np.clip(12.0**2 - u**2, 0, None))
-    rng = np.random.default_rng(0)
-    views = rng.normal(size=(30, 20, 64)) * np.sqrt(chord)
-    radii, share = refine._discs(views, 0.0)
-    assert (share * radii).sum() == pytest.approx(12, rel=0.1)

@@ -16,7 +16,7 @@ from tomoalign_core.align.binning import binned
 from tomoalign_core.align.classical import profile_correlation
 from tomoalign_core.align.predict import binning
 from tomoalign_core.config import DatasetConfig
-from tomoalign_core.geometry import Float, centred_axis
+from tomoalign_core.geometry import Float
 
 LARGEST_PX, MOST_VIEWS = 96, 240  # a quick look is enough
 BLUR_PX = 1.5
@@ -25,7 +25,7 @@ OBJECT = 5.0  # times the noise of the blurred views: where an object stands out
 LEAST_OBJECT = 1e-3  # of all pixels; fewer stand out by chance
 MARGIN, NOISE_MARGIN = 1.2, 1.5  # on shifts and noise, which are estimated
 DARK = 0.5  # of the object's contrast lies below the background
-CUT = 0.25  # of the middle's mass stands in the outer columns
+CUT = 0.15  # of what the middle shows stands in the outer columns
 INSIDE = 0.95  # share of the views that must lie in the learned range of shifts
 
 Stack = NDArray[np.floating]
@@ -114,18 +114,18 @@ def _image(small: Stack, data: DatasetConfig) -> list[str]:
     share, known = noise / float(np.quantile(np.abs(smooth), 0.999)), _most_noise(data)
     if share > NOISE_MARGIN * known:
         lines.append(f"image: noise of {share:.0%} of the object's largest value; it learned from up to {known:.0%}")
-    across = np.abs(smooth).mean((0, 1))
-    cols = len(across)
-    middle = across[np.abs(centred_axis(cols)) < cols / 4].mean()
-    if min(_ends(small)) > CUT * middle:
+    if _is_cut(smooth, spread):
         lines.append("image: the object is wider than the view: slow movements sideways are hardly known then")
     return lines
 
 
-def _ends(small: Stack) -> tuple[float, float]:
-    """How much stands in the left and in the right border, above the emptiest part of the views."""
-    across = small.mean((0, 1), dtype=float) - np.quantile(small, 0.001)
-    return float(across[:3].mean()), float(across[-3:].mean())
+def _is_cut(smooth: Stack, spread: float) -> bool:
+    """Whether the object runs into the left and the right border, in most views: blurred ones, of noise ``spread``."""
+    empty = np.quantile(smooth, 0.01, axis=(1, 2)) + SIGMAS * spread
+    left, right, middle = (
+        part.mean((1, 2)) - empty for part in (smooth[..., :3], smooth[..., -3:], np.array_split(smooth, 3, axis=2)[1])
+    )
+    return bool(np.median(np.minimum(left, right) / np.maximum(middle, spread)) > CUT)
 
 
 def _most_noise(data: DatasetConfig) -> float:

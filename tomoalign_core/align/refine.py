@@ -1,18 +1,9 @@
 """Refinement: all movements together, by the likelihood of all views together, without a reconstruction.
 
-Views of one object are not free of each other. By the slice theorem the Fourier transform of a view along u is that of
-the object on a line through the origin, and the lines of near angles lie near each other. Let the object be a random
-field without any preferred detail: uncorrelated from point to point, its variance m a function of the radius alone.
-Then the transforms F of two aligned views, at frequency ω, have the covariance
-
-    E[F_i F_j*] = S(ω) M(2 ω |sin((α_i - α_j) / 2)|),    E[F_i F_j] = S(ω) M(2 ω |cos((α_i - α_j) / 2)|)
-
-with M(k) = ∫ m(r) J₀(k r) r dr / ∫ m(r) r dr; for a disc of radius R that is 2 J₁(k R) / (k R). S is the power spectrum
-of the views, measured. So the real and the imaginary parts are independent Gaussian vectors, one matrix of views by
-views each, and what a view should look like given all the others is one linear map. A movement changes a view along
-its own gradients; the most likely movements of all views are one least-squares problem with that covariance as its
-weight (generalised least squares), solved together for dx, dy, roll, gain and offset of every view, and again around
-the result.
+Views of one object are not free of each other: ``field`` says what each should look like given all others. A movement
+changes a view along its own gradients; the most likely movements of all views are one least-squares problem with the
+covariance of the field and the noise as its weight (generalised least squares), solved together for dx, dy, roll, gain
+and offset of every view, and again around the result.
 
 What the views alone cannot tell well, slow movements above all, is left where the start has it: its σ is the prior.
 """
@@ -24,17 +15,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import fft, linalg, ndimage, optimize, special
+from scipy import linalg, ndimage
 
 from tomoalign_core.align.apply import undo_shifts
 from tomoalign_core.align.binning import binned, binned_shifts
+from tomoalign_core.align.field import Field, noise_of
 from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.config import InputError
 from tomoalign_core.geometry import Float, Shifts, centred_axis, gauge_functions, gauge_vectors
 from tomoalign_core.metrics import rms
 from tomoalign_core.simulate.slices import path_of_mass
 
-Complex = NDArray[np.complex128]
 Stack = NDArray[np.floating]
 
 ROUNDS = 6
@@ -52,10 +43,7 @@ OWN_ERROR = 3.0  # of a view alone, in σ of the start; what near views have in 
 # lie anywhere in its disc, where a real object has an outline; that tells slow movements in dx, and the start knew it.
 BELIEF = (0.1, 1.0, 1.0, 1.0, 1.0)
 EDGE_PX = 4  # columns on each side that are taken for background
-DISCS = 24
 LEAST_SEEN = 5 / 6  # of a view once it is corrected
-LEAST_SIGNAL = 0.02  # of the noise: frequencies below tell nothing
-LEAST_NOISE = 0.02  # of the standard deviation of the views
 TEMPLATE_BLUR_PX = 0.7
 
 
@@ -155,7 +143,7 @@ class _Problem:
         outer = np.concatenate([stack[..., :EDGE_PX], stack[..., -EDGE_PX:]], -1).reshape(n, -1)
         self._level = np.median(outer, axis=1).astype(float)
         self._proj = stack - self._level[:, None, None]
-        self._angle, self._noise = angle, _noise_of(self._proj)
+        self._angle, self._noise = angle, noise_of(self._proj)
         self.gain: Float = np.ones(n)
         self.offset: Float = self._level - self._level.mean()
         aligned, _ = undo_shifts(self._proj, start)
@@ -163,7 +151,7 @@ class _Problem:
         self._aside = np.append(path_of_mass(aligned, angle), 0.0)
         self.table = self._start = _with_object_aside(start, self._aside)
         aligned, seen = undo_shifts(self._proj, self.table)
-        self._field = _Field(angle, aligned, self._noise)
+        self._field = Field(angle, aligned, self._noise)
         self._foretold = self._field.foretell(np.where(seen, aligned, 0.0))
         self._prior = self._prior_of(start)
 
@@ -242,108 +230,11 @@ class _Problem:
         return prior
 
 
-class _Field:
-    """The random object of aligned views (N, V, U), in a space where one frequency says nothing of another."""
-
-    def __init__(self, angle: Float, aligned: Stack, noise: float) -> None:
-        n, _, self._cols = aligned.shape
-        self._width = fft.next_fast_len(int(1.25 * self._cols), real=True)
-        omega = 2 * np.pi * np.arange(self._width // 2 + 1) / self._width
-        self._phase = np.exp(1j * omega * (self._cols - 1) / 2)
-        twice = np.full(len(omega), 2.0)  # ω and -ω
-        twice[0] = 1.0
-        if self._width % 2 == 0:
-            twice[-1] = 1.0
-        self._weight = twice / self._width
-        signal = self._signal(aligned, noise)
-        near, far = np.abs(np.sin((angle[:, None] - angle) / 2)), np.abs(np.cos((angle[:, None] - angle) / 2))
-        radii, share = _discs(aligned, noise)
-        # for each frequency that tells something: its number, and how much of each mode of the real and the
-        # imaginary parts is object: eigenvectors (N, N), and 1 / (1 + signal to noise) of each
-        self._modes: list[tuple[int, list[tuple[Float, Float]]]] = []
-        for j in np.flatnonzero(signal * n > LEAST_SIGNAL):
-            alike, mirrored = (_transform(2 * omega[j] * part, radii, share) for part in (near, far))
-            parts = []
-            for matrix in (alike + mirrored, alike - mirrored):
-                size, modes = linalg.eigh(matrix)
-                parts.append((modes, 1 / (1 + np.maximum(size, 0) * signal[j])))
-            self._modes.append((int(j), parts))
-
-    def _signal(self, aligned: Stack, noise: float) -> Float:
-        """Power of the object over that of the noise, at each frequency; it does not rise with frequency."""
-        power = (np.abs(self._spectrum(aligned)) ** 2).mean((0, 1)) / self._width
-        power = np.convolve(np.pad(power, 2, mode="edge"), np.ones(5) / 5, mode="valid")
-        floor = noise**2 * self._cols / self._width
-        signal: Float = np.minimum.accumulate(np.maximum(power / floor - 1, 1e-3))
-        return signal
-
-    def _spectrum(self, x: Stack) -> Complex:
-        found: Complex = fft.rfft(fft.dct(x, axis=-2, norm="ortho"), self._width, axis=-1) * self._phase
-        return found
-
-    def foretell(self, x: Stack) -> Float:
-        """The object in views (N, V, U), without their noise: of each what it and all others say."""
-        spectrum = self._spectrum(x)
-        object_ = np.zeros_like(spectrum)
-        for j, ((real, noise_of_real), (odd, noise_of_odd)) in self._modes:
-            views = spectrum[..., j]
-            object_[..., j] = (real * (1 - noise_of_real)) @ (real.T @ views.real)
-            object_[..., j] += 1j * ((odd * (1 - noise_of_odd)) @ (odd.T @ views.imag))
-        back = fft.irfft(object_ * self._phase.conj(), self._width, axis=-1)[..., : self._cols]
-        found: Float = fft.idct(back, axis=-2, norm="ortho")
-        return found
-
-    def information(self, ways: list[Float]) -> Float:
-        """The information (K N, K N), over noise², on K ways in which each of N views (N, V, U) may change."""
-        n = len(ways[0])
-        spectra = [self._spectrum(way) for way in ways]
-        total = np.zeros((len(ways) * n, len(ways) * n))
-        for j, parts in self._modes:
-            columns = np.concatenate([spectrum[..., j] for spectrum in spectra])
-            for (modes, noise), column in zip(parts, (columns.real, columns.imag), strict=True):
-                unlike = (modes * noise) @ modes.T
-                total += self._weight[j] * (column @ column.T) * np.tile(unlike, (len(ways), len(ways)))
-        return total
-
-
 def _well_seen(shape: tuple[int, ...], table: Shifts) -> NDArray[np.bool_]:
     """Which views lie on the detector for the most part once they are corrected; all, where those would be too few."""
     rows, cols = shape
     seen = np.clip(1 - np.abs(table.dx_px) / cols, 0, 1) * np.clip(1 - np.abs(table.dy_px) / rows, 0, 1) > LEAST_SEEN
     return seen if (seen & table.used).sum() >= 3 else np.ones_like(seen)
-
-
-def _discs(aligned: Stack, noise: float) -> tuple[Float, Float]:
-    """Variance by radius as a sum of discs, their radii and shares: their views have the energy per column seen."""
-    cols = aligned.shape[2]
-    energy = np.maximum((aligned.astype(float) ** 2).mean((0, 1)) - noise**2, 0)
-    energy = (energy + energy[::-1]) / 2
-    radii = np.linspace(min(3.0, cols / 4), cols / 2, DISCS)
-    chords = np.sqrt(np.clip(radii**2 - centred_axis(cols)[:, None] ** 2, 0, None))
-    chords /= chords.sum(0)
-    share, _ = optimize.nnls(chords, energy / max(energy.sum(), 1e-30))
-    share[-1] += 0.01 * max(share.sum(), 1e-30)  # never sure that there is nothing outside
-    return radii, share / share.sum()
-
-
-def _transform(k: Float, radii: Float, share: Float) -> Float:
-    """M(k): the Fourier transform of the variance, 1 at k = 0."""
-    total = np.zeros_like(k)
-    for radius, part in zip(radii, share, strict=True):
-        if part > 1e-4:
-            x = np.maximum(k * radius, 1e-6)
-            total += part * 2 * special.j1(x) / x
-    return total
-
-
-def _noise_of(proj: Float) -> float:
-    """Standard deviation of the noise of a stack: the median over views of Immerkær's estimate (1996), by medians.
-
-    Not less than what pixels and their resampling leave of the slice theorem.
-    """
-    mask = np.outer([1, -2, 1], [1, -2, 1])
-    each = [np.median(np.abs(ndimage.convolve(view, mask))) for view in np.asarray(proj, float)]
-    return max(1.4826 * float(np.median(each)) / 6, LEAST_NOISE * float(np.std(proj)), 1e-12)
 
 
 def _with_object_aside(table: Shifts, place: Float) -> Shifts:

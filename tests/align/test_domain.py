@@ -1,0 +1,59 @@
+"""What a network did not learn from is told, and what it did is not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tomoalign_core.align.domain import outside_domain
+from tomoalign_core.config import MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
+from tomoalign_core.learn.dataset import training_stack
+from tomoalign_core.learn.presets import wide_mix
+from tomoalign_core.simulate import simulate
+
+MIX = wide_mix()
+PLAIN = SimulationConfig(noise=NoiseConfig(gaussian=0.05, background=0.2), seed=4)
+
+
+def told(config: SimulationConfig) -> tuple[str, ...]:
+    scan = simulate(config)
+    return outside_domain(scan.proj.numpy(), scan.angle_rad, MIX)
+
+
+def test_nothing_is_said_of_stacks_like_those_learned_from() -> None:
+    lines = []
+    for index in range(24):
+        scan = training_stack(MIX, 5_000_000 + index)
+        lines += [line for line in outside_domain(scan.proj.numpy(), scan.angle_rad, MIX) if "wider" not in line]
+    assert len(lines) <= 1, lines  # shifts and noise are estimated
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"scan": ScanConfig(n_views=60, n_rows=80, n_cols=260)}, "size: 60 views of 80 × 260 px; it learned from"),
+        ({"scan": ScanConfig(n_views=50, n_rows=80, n_cols=500)}, "size: 50 views of 40 × 250 px, binned by 2,"),
+        ({"scan": ScanConfig(n_views=40, range_deg=80)}, "angles: they span 80°; it learned from"),
+        ({"scan": ScanConfig(n_views=36, range_deg=720)}, "angles: they span 720°"),
+        ({"misalign": MisalignConfig(dx_sigma_px=0, dy_sigma_px=0, uniform_px=26)}, "shifts: views seem to move by"),
+        ({"noise": NoiseConfig(gaussian=0.5)}, "image: noise of"),
+        ({"phantom": PhantomConfig(radius=(1.4, 1.6)), "seed": 5}, "image: the object is wider than the view"),
+    ],
+)
+def test_what_is_outside_is_said_in_one_line(change: dict[str, object], says: str) -> None:
+    assert told(PLAIN) == ()
+    lines = told(PLAIN.changed(**change))
+    assert len(lines) == 1 and lines[0].startswith(says) and "\n" not in lines[0], lines
+
+
+def test_a_transmission_and_a_stack_of_noise_are_told() -> None:
+    scan = simulate(PLAIN)
+    through = outside_domain(np.exp(-scan.proj.numpy()), scan.angle_rad, MIX)
+    assert any("darker than what is around it" in line for line in through)
+    noise = np.random.default_rng(0).normal(size=(60, 80, 104)).astype(np.float32)
+    assert any("no object stands out" in line for line in outside_domain(noise, scan.angle_rad, MIX))
+
+
+def test_far_throws_of_some_views_are_nothing_unusual() -> None:
+    outliers = MisalignConfig(dx_sigma_px=1, dy_sigma_px=1, outlier_fraction=0.04, outlier_px=30)
+    assert told(PLAIN.changed(misalign=outliers)) == ()
