@@ -55,6 +55,7 @@ def test_a_row_holds_the_medians_of_the_scores() -> None:
     bound = np.median([scan_bound(s.clean.numpy(), gaussian=s.gaussian, counts=s.counts) for s in made], axis=0)
     assert row.ratio == pytest.approx((row.dx_px / bound[0], row.dy_px / bound[1]))
     assert np.isnan(row.within_1_sigma)  # it states no σ
+    assert bound[0] < row.limit_dx_px < 3 * bound[0] and row.left_out == 0
 
 
 def test_the_network_states_a_sigma_and_the_bench_says_whether_it_holds() -> None:
@@ -64,7 +65,7 @@ def test_the_network_states_a_sigma_and_the_bench_says_whether_it_holds() -> Non
 
 def test_without_noise_there_is_no_ratio() -> None:
     row = measure(SUITE["Shepp-Logan, clean"], ["center-of-mass"], stacks=1)[0]
-    assert row.bound_dx_px == 0 and np.isnan(row.ratio).all()
+    assert row.bound_dx_px == 0 and np.isnan(row.ratio).all() and np.isnan(row.limit_dx_px)
 
 
 @pytest.mark.parametrize("method", ["corrct-pre", "corrct-xc"])
@@ -79,6 +80,7 @@ def test_what_corrct_finds_comes_in_our_signs_and_axes(method: str) -> None:
 
 def test_a_table_names_what_it_shows() -> None:
     figures = {"roll_deg": 0.1, "worst_px": 1.0, "within_1_sigma": 0.7, "within_2_sigma": 0.9, "seconds": 1.0}
+    figures |= {"limit_dx_px": 0.06, "limit_dy_px": 0.05, "left_out": 0.0}
     row = Row(case="a", method="m", stacks=1, dx_px=0.1, dy_px=0.2, bound_dx_px=0.05, bound_dy_px=0.04, **figures)
     assert as_table([row], ["m"]).splitlines()[-1] == "| a | 0.100 / 0.200 | 0.050 / 0.040 |"
 

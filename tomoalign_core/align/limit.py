@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
 
 from tomoalign_core.align.apply import undo_shifts
-from tomoalign_core.align.field import Field, noise_of
+from tomoalign_core.align.field import Field
 from tomoalign_core.geometry import Float, Shifts, centred_axis, gauge_functions
 from tomoalign_core.metrics import rms
 
@@ -40,7 +40,7 @@ def unknown_object_bound(
     level = np.median(edge, axis=1)[:, None, None]
     aligned, seen = undo_shifts(proj - level, truth)
     still, _ = undo_shifts(clean - level, truth)
-    noise = max(rms(proj - clean), noise_of(aligned) * 1e-3)
+    noise = max(rms(proj - clean), 1e-9)
     down, across = np.gradient(still.astype(float), axis=(1, 2))
     v, u = centred_axis(proj.shape[1])[:, None], centred_axis(proj.shape[2])
     ways = [-across, -down, (v * across - u * down) / LEVER_PX, still.astype(float), np.ones_like(across)]

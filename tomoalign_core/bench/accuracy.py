@@ -6,16 +6,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from tomoalign_core import align
+from tomoalign_core.align.limit import unknown_object_bound
 from tomoalign_core.bench.rivals import RIVALS, NoAnswer, rival_shifts
 from tomoalign_core.bench.suite import FIRST_SEED, Case, scans
 from tomoalign_core.config import InputError, MisalignConfig
 from tomoalign_core.files.stacks import read_stack
 from tomoalign_core.geometry import Shifts, shift_error
 from tomoalign_core.metrics import scan_bound, score_shifts
+from tomoalign_core.simulate import LabelledScan
 from tomoalign_core.simulate.misalign import draw_shifts
 
 METHODS = (*align.METHODS, *RIVALS)
@@ -23,7 +26,17 @@ SCAN_STAGES = {
     "jitter σ (4, 1)": MisalignConfig(dx_sigma_px=4, dy_sigma_px=1),
     "uniform ±10 px": MisalignConfig(dx_sigma_px=0, dy_sigma_px=0, uniform_px=10),
 }
-Labelled = tuple[np.ndarray, Shifts, tuple[float, float]]  # a stack, what the stage did, the bound of dx and dy
+UNKNOWN = (float("nan"), float("nan"))
+LARGEST_LIMIT = 1.2e9  # views squared times pixels; beyond, the bound of an unknown object takes minutes
+
+
+class Labelled(NamedTuple):
+    """A stack, what the stage did, and the bounds in dx and dy: of a known template, and of an unknown object."""
+
+    proj: np.ndarray
+    truth: Shifts
+    bound: tuple[float, float] = UNKNOWN
+    limit: tuple[float, float] = UNKNOWN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +44,10 @@ class Row:
     """One method on one case: medians over its stacks, errors without their gauge, px, degrees and seconds.
 
     ``stacks`` counts those on which the method gave an answer; without any, all figures are not a number.
-    ``worst_px`` is the largest error of any view in dx or dy, ``bound_…`` the Cramér-Rao bound (0 without noise, not a
-    number where it is unknown), ``within_…`` the share of views within 1 and 2 of the σ that the method states.
+    ``worst_px`` is the largest error of any view in dx or dy, ``bound_…`` the Cramér-Rao bound of a view against a
+    known template (0 without noise, not a number where it is unknown), ``limit_…`` that of all views of an object that
+    nobody knows (see ``align.limit``; not a number without noise or for large stacks), ``within_…`` the share of views
+    within 1 and 2 of the σ that the method states, ``left_out`` the share that it leaves out: those are in no figure.
     """
 
     case: str
@@ -44,8 +59,11 @@ class Row:
     worst_px: float
     bound_dx_px: float
     bound_dy_px: float
+    limit_dx_px: float
+    limit_dy_px: float
     within_1_sigma: float
     within_2_sigma: float
+    left_out: float
     seconds: float
 
     @property
@@ -74,11 +92,7 @@ def measure(
     case: Case, methods: Sequence[str], *, stacks: int = 3, model: str = "pretrained", device: str = "cpu"
 ) -> list[Row]:
     """Score methods on the first stacks of a case of the suite."""
-    made: list[Labelled] = [
-        (s.proj.numpy(), s.shifts, scan_bound(s.clean.numpy(), gaussian=s.gaussian, counts=s.counts))
-        for s in scans(case, stacks)
-    ]
-    return over(case.name, made, methods, model=model, device=device)
+    return over(case.name, [_labelled(scan) for scan in scans(case, stacks)], methods, model=model, device=device)
 
 
 def on_a_scan(
@@ -89,7 +103,7 @@ def on_a_scan(
     rows = []
     for name, stage in SCAN_STAGES.items():
         truths = [draw_shifts(stage, scan.angle_rad, np.random.default_rng(FIRST_SEED + i)) for i in range(stacks)]
-        moved: list[Labelled] = [(align.move_views(scan.proj, t), t, (np.nan, np.nan)) for t in truths]
+        moved = [Labelled(align.move_views(scan.proj, t), t) for t in truths]
         rows += over(f"{path.stem}, {name}", moved, methods, model=model, device=device)
     return rows
 
@@ -97,11 +111,12 @@ def on_a_scan(
 def over(name: str, stacks: Sequence[Labelled], methods: Sequence[str], *, model: str, device: str) -> list[Row]:
     """Score methods on labelled stacks; seconds are the median of the runs, so the first may be cold."""
     rows = []
-    bound_dx, bound_dy = np.median([bound for _, _, bound in stacks], axis=0)
+    bound_dx, bound_dy = np.median([one.bound for one in stacks], axis=0)
+    limit_dx, limit_dy = np.median([one.limit for one in stacks], axis=0)
     for method in methods:
         find = finder(method, model, device)
-        figures, within = [], []
-        for proj, truth, _ in stacks:
+        figures, within, left_out = [], [], []
+        for proj, truth, *_ in stacks:
             began = time.perf_counter()
             try:
                 found = find(proj, truth.angle_rad)
@@ -112,6 +127,7 @@ def over(name: str, stacks: Sequence[Labelled], methods: Sequence[str], *, model
             worst = max(score.dx_worst_px, score.dy_worst_px)
             figures.append((score.dx_rmse_px, score.dy_rmse_px, score.roll_rmse_deg, worst, seconds))
             within.append(_within(found, truth))
+            left_out.append(1 - found.used.mean())
         unknown = np.full((1, 5), np.nan)
         dx, dy, roll, worst, seconds = np.median(figures or unknown, axis=0)
         one, two = np.mean(within or unknown[:, :2], axis=0)
@@ -119,7 +135,8 @@ def over(name: str, stacks: Sequence[Labelled], methods: Sequence[str], *, model
             Row(
                 case=name, method=method, stacks=len(figures), dx_px=float(dx), dy_px=float(dy), roll_deg=float(roll),
                 worst_px=float(worst), bound_dx_px=float(bound_dx), bound_dy_px=float(bound_dy),
-                within_1_sigma=float(one), within_2_sigma=float(two), seconds=float(seconds),
+                limit_dx_px=float(limit_dx), limit_dy_px=float(limit_dy), within_1_sigma=float(one),
+                within_2_sigma=float(two), left_out=float(np.mean(left_out or np.nan)), seconds=float(seconds),
             )
         )  # fmt: skip
     return rows
@@ -138,6 +155,14 @@ def as_table(rows: Sequence[Row], methods: Sequence[str]) -> str:
         bound = f"{any_row.bound_dx_px:.3f} / {any_row.bound_dy_px:.3f}" if known else "–"
         lines.append(f"| {case} | {errors} | {bound} |")
     return "\n".join(lines)
+
+
+def _labelled(scan: LabelledScan) -> Labelled:
+    proj, clean = scan.proj.numpy(), scan.clean.numpy()
+    bound = scan_bound(clean, gaussian=scan.gaussian, counts=scan.counts)
+    known = bound[0] > 0 and len(proj) ** 2 * proj[0].size <= LARGEST_LIMIT
+    limit = unknown_object_bound(proj, clean, scan.angle_rad, scan.shifts) if known else UNKNOWN
+    return Labelled(proj, scan.shifts, bound, limit)
 
 
 def finder(method: str, model: str, device: str) -> Callable[[np.ndarray, np.ndarray], Shifts]:
