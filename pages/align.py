@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages.shared.address import number, one_of, tell_misread
 from pages.shared.align_axis import NOW, ask_axis, doubt, is_believed
 from pages.shared.align_methods import pick_methods
+from pages.shared.align_notes import show_outside
 from pages.shared.align_results import TABS, show
 from pages.shared.align_rounds import rounds_live
 from pages.shared.align_view import VIEW
-from pages.shared.align_work import Asked, OnRound, Result, bound_of, found_by, is_done, stack_of
+from pages.shared.align_work import Asked, OnRound, Result, bound_of, found_by, is_done, outside_of, stack_of
 from pages.shared.live_plot import load_plotly
 from pages.shared.router import through_router
 from pages.shared.sources import Source, expected_in_address, pick_source
@@ -48,8 +50,13 @@ WHAT_COMES = """
 """
 
 
-def align(source: Source, asked: list[Asked]) -> Result | None:
-    """Read the stack and run the methods, with words on what is going on; not where its axis has to be asked about."""
+def align(source: Source, asked: list[Asked], notes: DeltaGenerator) -> Result | None:
+    """Read the stack and run the methods, with words on what is going on; not where its axis has to be asked about.
+
+    Parameters
+    ----------
+    notes : the place for what is to be known before a network runs.
+    """
     place, drawn = st.empty(), st.empty()
     with place.status(f"Reading {source.name} …") as doing:
         stack = stack_of(source)
@@ -63,6 +70,10 @@ def align(source: Source, asked: list[Asked]) -> Result | None:
         def say(text: str, _: float = 0.0) -> None:
             doing.update(label=text)
 
+        if any(one.network for one in asked):
+            say("Looks whether the network learned from stacks like this one …")
+            result.outside = outside_of(asked, stack, source.key)
+            show_outside(notes, result.outside)
         for number, one in enumerate(asked, 1):
             name = f"Method {number} of {len(asked)}, {one.name}"
             words = f"{name}, looks at {len(stack.proj)} views"
@@ -76,6 +87,7 @@ def align(source: Source, asked: list[Asked]) -> Result | None:
 def recalled(source: Source, asked: list[Asked]) -> Result:
     """What was worked out before."""
     result = Result(key=source.key, name=source.name, stack=stack_of(source), bound_px=bound_of(source))
+    result.outside = outside_of(asked, result.stack, source.key)
     for one in asked:
         add(result, one)
     return result
@@ -124,11 +136,12 @@ with window:
         last = st.session_state.get("aligned")
         linked = last is None and st.query_params.get(GO) == "1"
         result: Result | None = None
+        notes = st.empty()
         if is_done(source, asked):
             result = recalled(source, asked) if go or last == key or GO in st.query_params else None
         elif go or last == key or (linked and source.cheap):
             try:
-                result = align(source, asked)
+                result = align(source, asked, notes)
             except InputError as error:
                 st.error(str(error), icon=":material/error:")
         evidence = doubt(source)
@@ -137,6 +150,7 @@ with window:
         if result is not None:
             st.query_params[GO] = "1"
             st.session_state["aligned"] = key
+            show_outside(notes, result.outside)
             show(result)
         elif evidence is not None:
             pass  # the answer is the next step

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.shared.align_work import FILE, Asked
+from pages.shared.align_work import FILE, REFINED, Asked
 from pages.shared.reading import config_of
 from pages.shared.runs_table import labels
 from pages.shared.words import NOT_TRAINED
@@ -63,7 +63,7 @@ def pick_methods() -> list[Asked]:
         if method == "network":
             asked += networks
         elif method == "network+refine":
-            asked += [replace(network, name=f"{network.name}, refined", method=method) for network in networks]
+            asked += [replace(network, name=f"{network.name}{REFINED}", method=method) for network in networks]
         elif method == FILE:
             table, name = pick_table("table-to-judge", "Shift table (CSV)")
             asked += [Asked(name=name, method=FILE, table=table)] if table is not None else []

@@ -14,6 +14,7 @@ import streamlit as st
 
 from pages.shared.align_edits import do, edit_bar, edited, edits_of
 from pages.shared.align_methods import pick_table
+from pages.shared.align_notes import show_left_out
 from pages.shared.align_pictures import before_after, three_cuts
 from pages.shared.align_rounds import show_rounds
 from pages.shared.align_table import RESIDUAL, entries, rows_of, show_table, work_out
@@ -54,6 +55,7 @@ def show(result: Result) -> None:
     found = _look_at(result)
     edit_bar(result, found)
     now = edited(result, found)
+    show_left_out(now.shifts, _open)
     draw: dict[str, Callable[[], None]] = {
         SHIFTS: lambda: _shifts(result, found, now),
         BEFORE_AFTER: lambda: before_after(result, now),
@@ -143,6 +145,12 @@ def _per_view(result: Result, now: Found, known: Any) -> tuple[dict[str, np.ndar
     return ({"residual": known.per_view} if known else {}), "residual, share of view"
 
 
+def _open(view: int) -> None:
+    """Look closely at a view: for an ``on_click``."""
+    st.session_state[VIEW] = view
+    st.session_state["tab"] = ONE_VIEW
+
+
 def _clickable(figure: Any, *, key: str, alt: str) -> None:
     """A chart whose points open their view."""
 
@@ -150,8 +158,7 @@ def _clickable(figure: Any, *, key: str, alt: str) -> None:
         points = st.session_state[key]["selection"]["points"]
         numbers = [np.ravel(point["customdata"]) for point in points if "customdata" in point]
         if numbers:
-            st.session_state[VIEW] = int(numbers[0][0])
-            st.session_state["tab"] = ONE_VIEW
+            _open(int(numbers[0][0]))
 
     st.plotly_chart(
         figure, width="stretch", theme=None, config=CHART_CONFIG, key=key, alt=alt, on_select=opened,
@@ -204,7 +211,7 @@ def _downloads(result: Result, found: Found) -> None:
         others = [other for name, other in result.found.items() if name != found.name]
         stack_report_button(
             result.stack, [found, *others], name=result.name, bound_px=result.bound_px,
-            file_name=file_name(result.name, "report.html"),
+            outside=result.outside, file_name=file_name(result.name, "report.html"),
         )  # fmt: skip
         size = result.stack.proj.size * 4.0
         if size < LARGE_DOWNLOAD or read_only():

@@ -106,7 +106,7 @@ def show_table(result: Result, where: Any) -> None:
         "residual": number(format="%.4f", help=RESIDUAL),
         "σ, px": number(format="%.3f", help=f"Typical σ of dx and dy that the network states. {HELP_CALIBRATION}"),
         "time, s": number(format="%.2f", help="Seconds that the method took here."),
-        "left out": number(help="Views that could not be aligned, or were left out by hand."),
+        "left out": number(help="Views that could not be aligned, or were left out by hand; below stands why."),
     }  # fmt: skip
     rows = rows_of(result)
     shown = [name for name in rows[0] if name != "left out" or any(row[name] for row in rows)]

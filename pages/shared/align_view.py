@@ -95,6 +95,10 @@ def _in_or_out(result: Result, found: Found, shifts: Shifts, view: int) -> None:
         disabled=used and shifts.used.sum() <= LEAST_VIEWS,
         help="A view left out takes no part in the reconstruction; it stays in the files, marked.",
     )  # fmt: skip
+    if not used:
+        from tomoalign_core.align.notes import reason_of
+
+        st.caption(f"Left out: {reason_of(shifts, view)}.")
 
 
 def _next_suspect(view: int, suspects: list[int]) -> None:

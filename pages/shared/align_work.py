@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ OnRound = Callable[["Round"], None]
 LEAST_VIEWS = 4  # fewer foretell nothing of each other
 LARGEST_PICTURE_PX = 256  # larger views are binned to be looked at
 FILE = "from-file"
+REFINED = ", refined"  # ends the name of a network whose answer was refined
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,11 @@ class Asked:
     def made_by(self) -> str:
         """What is written into files."""
         return self.method.replace("network", f"network {self.model}")
+
+    @property
+    def network(self) -> str:
+        """The name of the network that it rests on; empty where it rests on none."""
+        return self.name.removesuffix(REFINED) if self.method.startswith("network") else ""
 
     def key(self, stack_key: str) -> str:
         """Changes when its answer may."""
@@ -66,12 +73,13 @@ class Found:
 
 @dataclass(kw_only=True, eq=False)
 class Result:
-    """A stack, and what the methods found in it."""
+    """A stack, how it differs from what the networks learned from, by their names, and what the methods found in it."""
 
     key: str
     name: str
     stack: Stack
     bound_px: tuple[float, float] | None
+    outside: dict[str, tuple[str, ...]] = field(default_factory=dict)
     found: dict[str, Found] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
@@ -107,6 +115,24 @@ def bound_of(source: Source) -> tuple[float, float] | None:
     return known.recall(source.key, lambda: (source.bound(),))[0]
 
 
+def outside_of(asked: Sequence[Asked], stack: Stack, stack_key: str) -> dict[str, tuple[str, ...]]:
+    """How a stack differs from what each of these networks learned from, by their names; worked out once."""
+    from tomoalign_core.align import outside_domain
+
+    known: Shelf[tuple[str, ...]] = shelf("outside", 64)
+    outside = {}
+    for one in asked:
+        if not one.network or one.network in outside:
+            continue
+        model = one.model
+        key = repr((stack_key, model, one.stamp))
+        with suppress(InputError):  # the method will say what is wrong with the model
+            outside[one.network] = known.recall(
+                key, lambda model=model: outside_domain(stack.proj, stack.angle_rad, model=model)
+            )
+    return outside
+
+
 def found_by(
     asked: Asked, stack: Stack, stack_key: str, progress: Progress | None, on_round: OnRound | None = None
 ) -> Found:
@@ -137,6 +163,7 @@ def found_by(
 def find(stack: Stack, asked: Asked, progress: Progress | None = None, on_round: OnRound | None = None) -> Found:
     """Run a method."""
     from tomoalign_core.align import find_shifts
+    from tomoalign_core.align.notes import left_out_words
     from tomoalign_core.edits import check_same_scan
     from tomoalign_core.learn.train import choose_device
 
@@ -157,7 +184,7 @@ def find(stack: Stack, asked: Asked, progress: Progress | None = None, on_round:
             progress=progress, on_round=ended,
         )  # fmt: skip
     if shifts.used.sum() < LEAST_VIEWS:
-        raise InputError(f"{shifts.used.sum()} views could be aligned; in the others nothing stands out of the noise")
+        raise InputError(f"too few views could be aligned: {left_out_words(shifts)}")
     seconds = time.perf_counter() - began
     return Found(name=asked.name, made_by=asked.made_by, shifts=shifts, seconds=seconds, rounds=tuple(rounds))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import streamlit as st
@@ -25,7 +25,13 @@ def run_report_button(run: Run) -> None:
 
 
 def stack_report_button(
-    stack: Stack, found: Sequence[Found], *, name: str, bound_px: tuple[float, float] | None, file_name: str
+    stack: Stack,
+    found: Sequence[Found],
+    *,
+    name: str,
+    bound_px: tuple[float, float] | None,
+    outside: Mapping[str, Sequence[str]],
+    file_name: str,
 ) -> None:
     """What was found in a stack as a file.
 
@@ -34,6 +40,7 @@ def stack_report_button(
     found : the tables; the first is looked at closely.
     name : the stack's, as the visitor knows it.
     bound_px : the Cramér-Rao bound, where it is known.
+    outside : how the stack differs from what the networks learned from, by their names.
     """
 
     def make() -> Report:
@@ -48,7 +55,7 @@ def stack_report_button(
             )
             for one in found
         ]
-        return stack_report(replace(stack, source=name), alignments, bound_px=bound_px)
+        return stack_report(replace(stack, source=name), alignments, bound_px=bound_px, outside=outside)
 
     _button(make, file_name, "shifts, scores, sinogram and slice before and after")
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["METHODS", "MISSING_METHODS", "find_shifts", "move_views", "outside_domain", "undo_shifts"]
 
 NETWORK, REFINED = "network", "network+refine"
+NETWORKS = (NETWORK, REFINED)
 TOMOPY_JOINT = "tomopy-joint"
 METHODS = (NETWORK, REFINED, *CLASSICAL, *((TOMOPY_JOINT,) if tomopy_installed() else ()))
 # what this machine could do if something were installed, and what that is
@@ -88,7 +89,7 @@ def outside_domain(proj: np.ndarray, angle_rad: np.ndarray, *, model: str = "pre
 def _find(
     proj: np.ndarray, angle_rad: np.ndarray, method: str, model: str, device: str, progress: Progress | None
 ) -> Shifts:
-    if method in (NETWORK, REFINED):
+    if method in NETWORKS:
         from tomoalign_core.align.predict import predict_shifts
         from tomoalign_core.learn.weights import load_weights
 

@@ -94,6 +94,7 @@ def align(
 ) -> None:
     """Find the shifts of a scan and, with --out, undo them. A truth inside the file is used for the score only."""
     from tomoalign_core.align import find_shifts
+    from tomoalign_core.align.notes import left_out_words
     from tomoalign_core.align.rounds import told
     from tomoalign_core.files.shifts import write_csv
     from tomoalign_core.files.stacks import read_stack
@@ -115,6 +116,7 @@ def align(
     for note in scan.notes:
         typer.echo(f"note: {note}")
     tell_axis(scan.proj, tilt_axis)
+    _tell_outside(scan, method, model)
     began = time.perf_counter()
     found = find_shifts(
         scan.proj,
@@ -127,6 +129,8 @@ def align(
     seconds = time.perf_counter() - began
     write_csv(shifts, found)
     typer.echo(f"{shifts}: shifts of {len(found)} views by {method}, {seconds:.2f} s")
+    if not found.used.all():
+        typer.echo(left_out_words(found))
     if out is not None:
         _write_aligned(out, scan, found, method.replace("network", f"network {model}"))
     if scan.truth is not None:
@@ -157,6 +161,16 @@ def _misaligned_scan(path: Path, settings: SimulationConfig) -> tuple[Any, Shift
     truth = draw_shifts(settings.misalign, scan.angle_rad, np.random.default_rng(settings.seed))
     move = tomopy_engine.move_views if settings.engine == "tomopy" else move_views
     return move(scan.proj, truth), truth
+
+
+def _tell_outside(scan: Stack, method: str, model: str) -> None:
+    """Say, before a network runs, how the stack differs from what it learned from."""
+    from tomoalign_core.align import NETWORKS, outside_domain
+    from tomoalign_core.align.notes import OUTSIDE
+
+    if method in NETWORKS:
+        for line in outside_domain(scan.proj, scan.angle_rad, model=model):
+            typer.echo(f"note: {OUTSIDE}: {line}")
 
 
 def _write_aligned(out: Path, scan: Stack, found: Shifts, model: str) -> None:

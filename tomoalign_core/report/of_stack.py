@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tomoalign_core.align import find_shifts, undo_shifts
+from tomoalign_core.align import NETWORKS, find_shifts, outside_domain, undo_shifts
+from tomoalign_core.align.notes import OUTSIDE, left_out_words, outside_lines
 from tomoalign_core.align.refine import Round
 from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.align.rounds import MEANING, best_of, outcome
@@ -94,9 +95,12 @@ def aligned_report(
         If a method, the model or the table is at fault.
     """
     found = []
+    outside: dict[str, tuple[str, ...]] = {}
     if shifts_path is not None:
         found.append(Alignment(name=f"the table {shifts_path.name}", shifts=read_csv(shifts_path)))
     for method in methods or ([] if found else ["network"]):
+        if method in NETWORKS and not outside:
+            outside[f"network {model}"] = outside_domain(stack.proj, stack.angle_rad, model=model)
         began = time.perf_counter()
         rounds: list[Round] = []
         shifts = find_shifts(
@@ -107,8 +111,8 @@ def aligned_report(
         found.append(Alignment(name=name, shifts=shifts, seconds=time.perf_counter() - began, rounds=rounds))
     known = simulated(stack)
     if known is None:
-        return stack_report(stack, found)
-    return stack_report(stack, found, bound_px=known.bound_px, perfect=known.perfect)
+        return stack_report(stack, found, outside=outside)
+    return stack_report(stack, found, bound_px=known.bound_px, perfect=known.perfect, outside=outside)
 
 
 def stack_report(
@@ -117,6 +121,7 @@ def stack_report(
     *,
     bound_px: tuple[float, float] | None = None,
     perfect: Images | None = None,
+    outside: Mapping[str, Sequence[str]] | None = None,
 ) -> Report:
     """What was found in a stack, as a report; the first alignment is the one that is looked at closely.
 
@@ -124,6 +129,7 @@ def stack_report(
     ----------
     bound_px : the Cramér-Rao bound in dx and dy, where it is known.
     perfect : (N, V, U), the scan of a perfect stage, where it is known.
+    outside : how the stack differs from what a network learned from (``outside_domain``), by the network's name.
 
     Raises
     ------
@@ -140,7 +146,7 @@ def stack_report(
         title=f"Alignment of {name}",
         below=f"{stack.source}, by {first.name}",
         lead=_lead(stack, first, name, bound_px, judged),
-        facts=_facts(stack, first),
+        facts=_facts(stack, first, outside or {}),
         sections=[
             _before_after(stack, first.shifts, perfect),
             _shifts(stack, alignments, bound_px),
@@ -192,15 +198,15 @@ def _lead(
     return f"{words}; the bound is {number(bound_px[0])} px and {number(bound_px[1])} px."
 
 
-def _facts(stack: Stack, first: Alignment) -> list[tuple[str, str]]:
+def _facts(stack: Stack, first: Alignment, outside: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
     n, rows, cols = stack.proj.shape
     angle = np.rad2deg(stack.angle_rad)
-    left_out = int((~first.shifts.used).sum())
     return [
         ("Stack", f"{n} views of {rows} × {cols} px"),
         ("Angles", f"{angle.min():.1f}° to {angle.max():.1f}°"),
         ("Found by", first.name + ("" if first.seconds is None else f", in {first.seconds:.2f} s")),
-        ("Views left out", str(left_out) if left_out else "none"),
+        ("Views left out", left_out_words(first.shifts) or "none"),
+        *((OUTSIDE.capitalize(), line) for line in outside_lines(outside)),
         *(("Note", note) for note in stack.notes),
     ]
 

@@ -93,7 +93,9 @@ def bars_by_view(
                 "line": {"color": np.where(suspicious, ALARM, colour), "width": np.where(shifts.used, 0, 1)},
             },
             customdata=np.arange(len(angle)),
-            hovertemplate="view %{customdata}, %{x:.1f}°: %{y:.3f}<extra>" + name + "</extra>",
+            hovertemplate=[
+                f"view %{{customdata}}, %{{x:.1f}}°: %{{y:.3f}}{why}<extra>{name}</extra>" for why in _whys(shifts)
+            ],
             showlegend=len(series) > 1,
         )
     figure.update_xaxes(title_text="angle, degrees")
@@ -271,7 +273,7 @@ def _bands(shifts: Shifts, part: str) -> list[go.Scatter]:
 
 def _marks(shifts: Shifts, part: str, suspects: Collection[int]) -> list[go.Scatter]:
     """Rings around suspicious views, crosses where views are left out."""
-    middle = np.nan_to_num(_values(shifts.gauge_free(), part))
+    middle, whys = np.nan_to_num(_values(shifts.gauge_free(), part)), _whys(shifts)
     chosen = {
         "stands out": (np.array(sorted(suspects), int), {"symbol": "circle-open", "color": ALARM, "size": 12}),
         "left out": (np.flatnonzero(~shifts.used), {"symbol": "x-thin", "color": ALARM, "size": 8}),
@@ -285,11 +287,17 @@ def _marks(shifts: Shifts, part: str, suspects: Collection[int]) -> list[go.Scat
             mode="markers",
             marker=marker | {"line": {"width": 1.6, "color": ALARM}},
             customdata=views,
-            hovertemplate="view %{customdata}, %{x:.1f}°<extra>" + name + "</extra>",
+            hovertemplate=[f"view %{{customdata}}, %{{x:.1f}}°{whys[view]}<extra>{name}</extra>" for view in views],
         )
         for name, (views, marker) in chosen.items()
         if views.size
     ]
+
+
+def _whys(shifts: Shifts) -> list[str]:
+    """For the hover text of each view: a line that says why it is left out; empty where it is used."""
+    reasons = (f": {reason}" if reason else "" for reason in shifts.reason.tolist())
+    return ["" if used else f"<br>left out{reason}" for used, reason in zip(shifts.used, reasons, strict=True)]
 
 
 def _point_out(figure: go.Figure, angle_rad: NDArray[np.float64], view: int | None, dark: bool) -> None:

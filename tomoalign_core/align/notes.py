@@ -1,0 +1,71 @@
+"""What is to be said beside an alignment, in words: the same on a page, in a terminal and in a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tomoalign_core.geometry import Shifts
+
+OUTSIDE = "outside what the network learned from"
+GRAVE = ("shifts:", "image:")  # how these lines of ``outside_domain`` begin; size and angles matter less
+MOST_NUMBERS = 8
+
+
+def outside_lines(outside: Mapping[str, Sequence[str]]) -> list[str]:
+    """How a stack differs from what networks learned from, each difference once, of several networks with their names.
+
+    Parameters
+    ----------
+    outside : what ``outside_domain`` says, by the name of the network; also of those to which the stack is no news.
+
+    >>> outside_lines({"network": ["size: small"]}), outside_lines({"a": ["size: small"], "b": ()})
+    (['size: small'], ['size: small (a)'])
+    """
+    lines = dict.fromkeys(line for of_one in outside.values() for line in of_one)
+    if len(outside) < 2:
+        return list(lines)
+    return [f"{line} ({'; '.join(name for name, said in outside.items() if line in said)})" for line in lines]
+
+
+def is_grave(line: str) -> bool:
+    """Whether such a line puts the shifts in doubt, not only how near to the bound they come."""
+    return line.startswith(GRAVE)
+
+
+def reason_of(shifts: Shifts, view: int) -> str:
+    """Why a view is left out; empty where it is used."""
+    if shifts.used[view]:
+        return ""
+    return str(shifts.reason[view]) or "the table does not say why"
+
+
+def left_out_words(shifts: Shifts) -> str:
+    """How many views are left out, and which for which reason; empty where all are used.
+
+    >>> nothing = [0.0, 0.0, 0.0]
+    >>> table = Shifts.from_arrays(angle_rad=nothing, dx_px=nothing, dy_px=nothing)
+    >>> left_out_words(table.left_out([0, 2], "it is dark"))
+    '2 of 3 views are left out, counted from 0: 0, 2 (it is dark)'
+    """
+    views = np.flatnonzero(~shifts.used).tolist()
+    if not views:
+        return ""
+    reasons: dict[str, list[int]] = {}
+    for view in views:
+        reasons.setdefault(reason_of(shifts, view), []).append(view)
+    groups = "; ".join(f"{numbers(same)} ({reason})" for reason, same in reasons.items())
+    return (
+        f"{len(views)} of {len(shifts)} views {'is' if len(views) == 1 else 'are'} left out, counted from 0: {groups}"
+    )
+
+
+def numbers(views: Sequence[int]) -> str:
+    """The first of these numbers, and how many more there are.
+
+    >>> numbers([3, 5]), numbers(range(10))
+    ('3, 5', '0, 1, 2, 3, 4, 5, 6, 7 and 2 more')
+    """
+    more = len(views) - MOST_NUMBERS
+    return ", ".join(map(str, views[:MOST_NUMBERS])) + (f" and {more} more" if more > 0 else "")
