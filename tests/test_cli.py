@@ -13,11 +13,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from odd_stacks import EMPTY, NOISE, odd_stack, weights_of_larger_stacks
 
-from tomoalign_core import cli, doctor, progress
+from tomoalign_core import align, cli, doctor, progress
 from tomoalign_core.config import (
     Cnn3dConfig,
     DatasetConfig,
+    InputError,
     RunConfig,
     ScanConfig,
     SimulationConfig,
@@ -118,6 +120,43 @@ def test_align_judges_by_the_residual_where_there_is_no_truth_and_stands_a_lying
     upright = read_csv(tmp_path / "horizontal.csv")
     assert score_shifts(upright, stack.truth).dx_rmse_px < 0.5  # type: ignore[arg-type]
     assert run("align", tmp_path / "e.npz", "--shifts", tmp_path / "x.csv", "--tilt-axis", "slanted") == 2
+
+
+@pytest.mark.parametrize("method", ["network", "center-of-mass"])
+def test_views_that_cannot_be_aligned_are_told_with_the_reason_and_marked_in_the_table(
+    method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("align", odd_stack(tmp_path / "s.h5"), "--shifts", tmp_path / "s.csv", "--method", method) == 0
+    found = read_csv(tmp_path / "s.csv")
+    assert np.flatnonzero(~found.used).tolist() == [EMPTY, NOISE]
+    assert all(found.reason[~found.used]) and not any(found.reason[found.used])
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "left out, counted from 0" in line)
+    assert line.startswith("2 of 24 views are left out")
+    for view in (EMPTY, NOISE):
+        assert f"{view} ({found.reason[view]})" in line
+
+
+def test_nothing_is_said_of_views_left_out_where_all_are_used(
+    scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("align", scan, "--shifts", tmp_path / "s.csv", "--method", "center-of-mass") == 0
+    assert "left out" not in capsys.readouterr().out
+
+
+def test_what_a_network_did_not_learn_from_is_told_before_it_runs_and_of_no_other_method(
+    scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise InputError("it ran")
+
+    monkeypatch.setattr(align, "find_shifts", refuse)
+    model, said = weights_of_larger_stacks(tmp_path / "w.safetensors"), {}
+    for method in ("network", "network+refine", "center-of-mass"):
+        assert run("align", scan, "--shifts", tmp_path / "s.csv", "--method", method, "--model", model) == 2
+        said[method] = capsys.readouterr().out
+    assert "note: outside what the network learned from: size: 24 views of 32 × 40 px" in said["network"]
+    assert said["network+refine"] == said["network"]
+    assert "learned from" not in said["center-of-mass"]
 
 
 def test_a_real_scan_can_be_misaligned_by_a_known_amount(scan: Path, tmp_path: Path) -> None:

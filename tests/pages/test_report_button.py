@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import streamlit as st
 from kit import SCAN, in_state, show, well
+from odd_stacks import EMPTY, odd_stack, weights_of_larger_stacks
 
 from tomoalign_core.config import NoiseConfig, SimulationConfig
 from tomoalign_core.files.stacks import write_stack
@@ -42,6 +43,14 @@ def test_align_offers_a_report_of_the_table_that_is_looked_at(
     assert "by centre of mass" in text
     for method in ("centre of mass", "profile correlation"):
         assert f"<td>{method}</td>" in text and f"<td>{error[method]:.3f}</td>" in text
+
+
+def test_a_report_says_what_the_page_says_of_the_stack(workspace: Path, reports: dict[str, Callable[[], str]]) -> None:
+    path, model = odd_stack(workspace / "odd.h5"), weights_of_larger_stacks(workspace / "w.safetensors")
+    at = show("align", source="Server file", path=str(path), methods="network", model=str(model), tab="Save")
+    well(at.button(key="align").click().run())
+    text = reports["odd-report.html"]()
+    assert "size: 24 views of 32 × 40 px" in text and f"{EMPTY} (it is the same everywhere)" in text
 
 
 def test_monitor_offers_a_report_of_its_run(

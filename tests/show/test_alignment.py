@@ -62,6 +62,16 @@ def test_confidence_bridges_no_view_that_has_none(shifts: Shifts) -> None:
     assert list(left_out.customdata) == [8]
 
 
+def test_a_view_left_out_says_why_under_the_pointer(shifts: Shifts) -> None:
+    table = shifts.left_out([8], "too dark").left_out([2], "")
+    crosses = next(trace for trace in shifts_by_view("ours", table).data if trace.name == "left out")
+    hover = dict(zip(crosses.customdata, crosses.hovertemplate, strict=True))
+    assert "left out: too dark" in hover[8] and "left out" in hover[2] and "dark" not in hover[2]
+    bars = bars_by_view({"residual": np.ones(N)}, table, title="residual").data[0]
+    assert [view for view in range(N) if "too dark" in bars.hovertemplate[view]] == [8]
+    assert [view for view in range(N) if "left out" in bars.hovertemplate[view]] == [2, 8]
+
+
 def test_roll_is_drawn_where_there_is_any(shifts: Shifts) -> None:
     titles = {axis.title.text for axis in shifts_by_view("a", shifts).select_yaxes()}
     assert titles == {"dx, px", "dy, px"}

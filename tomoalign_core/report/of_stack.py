@@ -146,8 +146,9 @@ def stack_report(
         title=f"Alignment of {name}",
         below=f"{stack.source}, by {first.name}",
         lead=_lead(stack, first, name, bound_px, judged),
-        facts=_facts(stack, first, outside or {}),
+        facts=_facts(stack, first),
         sections=[
+            *_mind(first, outside or {}),
             _before_after(stack, first.shifts, perfect),
             _shifts(stack, alignments, bound_px),
             *_refinement(alignments),
@@ -198,17 +199,27 @@ def _lead(
     return f"{words}; the bound is {number(bound_px[0])} px and {number(bound_px[1])} px."
 
 
-def _facts(stack: Stack, first: Alignment, outside: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+def _facts(stack: Stack, first: Alignment) -> list[tuple[str, str]]:
     n, rows, cols = stack.proj.shape
     angle = np.rad2deg(stack.angle_rad)
+    left_out = int((~first.shifts.used).sum())
     return [
         ("Stack", f"{n} views of {rows} × {cols} px"),
         ("Angles", f"{angle.min():.1f}° to {angle.max():.1f}°"),
         ("Found by", first.name + ("" if first.seconds is None else f", in {first.seconds:.2f} s")),
-        ("Views left out", left_out_words(first.shifts) or "none"),
-        *((OUTSIDE.capitalize(), line) for line in outside_lines(outside)),
+        ("Views left out", str(left_out) if left_out else "none"),
         *(("Note", note) for note in stack.notes),
     ]
+
+
+def _mind(first: Alignment, outside: Mapping[str, Sequence[str]]) -> list[Section]:
+    """What the reader should know before the results: how far they can be trusted, and what they leave out."""
+    rows = [[OUTSIDE, line] for line in outside_lines(outside)]
+    if not first.shifts.used.all():
+        rows.append(["left out", left_out_words(first.shifts)])
+    if not rows:
+        return []
+    return [Section(heading="To bear in mind", tables=[Table(head=["about", "this stack"], rows=rows, of_words=True)])]
 
 
 def _before_after(stack: Stack, found: Shifts, perfect: Images | None) -> Section:

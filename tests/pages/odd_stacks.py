@@ -1,0 +1,40 @@
+"""A stack with views that cannot be aligned, and a network that learned from others than it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tomoalign_core.config import MisalignConfig, NoiseConfig, ScanConfig, SimulationConfig
+from tomoalign_core.files.stacks import write_stack
+from tomoalign_core.simulate import simulate
+
+EMPTY, NOISE = 5, 9  # views that are the same everywhere, and noise where the object should be
+
+
+def odd_stack(path: Path, *, noise: float = 0.02) -> Path:
+    """24 views of 32 × 40 px, two of which show no object."""
+    scan = simulate(
+        SimulationConfig(
+            scan=ScanConfig(n_views=24, n_rows=32, n_cols=40),
+            misalign=MisalignConfig(dx_sigma_px=2, dy_sigma_px=1),
+            noise=NoiseConfig(gaussian=noise),
+            seed=3,
+        )
+    )
+    proj = scan.proj.numpy().copy()
+    proj[EMPTY] = 0
+    proj[NOISE] = np.random.default_rng(0).normal(0, noise * proj.max(), proj[NOISE].shape)
+    write_stack(path, proj=proj, angle_rad=scan.angle_rad)
+    return path
+
+
+def weights_of_larger_stacks(path: Path) -> Path:
+    """The network in the box, in a file that says that it learned from the mix of the presets."""
+    from tomoalign_core.learn.presets import wide_mix
+    from tomoalign_core.learn.weights import load_weights, save_weights
+
+    model = load_weights("pretrained")
+    save_weights(path, model.network, model.config, model.shape, learned_from=wide_mix())
+    return path
