@@ -201,6 +201,26 @@ def angles(n_views: int, *, range_deg: float = 180.0, start_deg: float = 0.0, in
     return np.deg2rad(start_deg + np.linspace(0.0, range_deg, n_views, endpoint=include_end))
 
 
+def angle_gaps(angle_rad: ArrayLike) -> Float:
+    """From each angle to the next, modulo 180°, in their order, radians (N,).
+
+    >>> np.rad2deg(angle_gaps(np.deg2rad([0, 170, 50, 290]))).round().tolist()
+    [50.0, 60.0, 60.0, 10.0]
+    """
+    turn = np.sort(np.mod(np.asarray(angle_rad, float), np.pi))
+    gaps: Float = np.diff(np.append(turn, turn[0] + np.pi))
+    return gaps
+
+
+def is_wedge(angle_rad: ArrayLike) -> bool:
+    """Whether angles leave over 20° out somewhere: a reconstruction is smeared along these.
+
+    >>> is_wedge(angles(60)), is_wedge(angles(60, range_deg=150)), is_wedge(angles(60, range_deg=360))
+    (False, True, False)
+    """
+    return bool(angle_gaps(angle_rad).max() > np.deg2rad(20.0))
+
+
 def centred_axis(n: int) -> Float:
     """Pixel positions counted from the detector's centre: ``-(n-1)/2 … (n-1)/2``."""
     return np.arange(n, dtype=float) - (n - 1) / 2

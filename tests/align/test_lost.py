@@ -106,6 +106,15 @@ def test_every_method_leaves_out_a_view_that_shows_nothing(method: str) -> None:
         np.testing.assert_array_equal(np.delete(found.dx_px, 5), clean.dx_px)
 
 
+def test_across_a_gap_views_are_not_held_against_each_other() -> None:
+    """Beside 26 degrees of views that are left out, the object looks otherwise; nothing is lost there."""
+    one = simulate(BLOBS.changed(scan=ScanConfig(n_views=90, n_rows=64, n_cols=80), seed=7))
+    gap = one.shifts.left_out(np.arange(30, 43), EMPTY)
+    found = leave_out_lost(one.proj.numpy(), gap)
+    assert np.flatnonzero(~found.used).tolist() == list(range(30, 43))
+    assert not lost_views(one.proj.numpy(), found).any()
+
+
 def test_a_stack_of_empty_views_is_one_line() -> None:
     with pytest.raises(InputError, match="all views are the same everywhere"):
         find_shifts(np.zeros((10, 20, 20), np.float32), np.linspace(0, 3, 10))

@@ -123,6 +123,22 @@ def test_a_view_moved_off_stands_out_and_is_suspected(blobs: SimulatedScan) -> N
     assert found.view(20).residual == pytest.approx(found.per_view[20])
 
 
+def test_views_beside_one_that_is_left_out_are_no_suspects(blobs: SimulatedScan) -> None:
+    proj, table = blobs.proj.numpy(), blobs.shifts.left_out([5, 9, 20], "by hand")
+    assert held_out_residual(proj, blobs.angle_rad, table).suspects().size == 0
+    dx = table.dx_px.copy()
+    dx[30] += 3
+    assert held_out_residual(proj, blobs.angle_rad, replace(table, dx_px=dx)).suspects().tolist() == [30]
+
+
+def test_in_a_wedge_the_axis_is_that_of_the_mass() -> None:
+    stage = MisalignConfig(dx_sigma_px=0, dy_sigma_px=0)
+    scan = ScanConfig(n_views=60, n_rows=48, n_cols=80, range_deg=130)
+    still = simulate(SimulationConfig(scan=scan, misalign=stage, noise=NoiseConfig(gaussian=0.03), seed=4))
+    found = held_out_residual(still.proj.numpy(), still.angle_rad, still.shifts)
+    assert abs(found.axis_px - 39.5) < 1.5
+
+
 def test_nothing_of_a_view_reaches_its_own_prediction() -> None:
     rng = np.random.default_rng(0)
     stack, angle = rng.random((20, 6, 24), np.float32), np.deg2rad(9.0 * np.arange(20))

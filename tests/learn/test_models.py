@@ -315,3 +315,17 @@ def test_reweighted_gauge_fit_is_not_pulled_by_the_worst_views():
     plain_rest, _ = without_gauge(thrown + path[..., None], angle, axis="dx", rounds=1)
     plain = np.delete(plain_rest[0, :, 0].numpy(), [5, 22])
     assert np.abs(others).max() < 0.5 * np.abs(plain).max()
+
+
+def test_centroid_goes_on_from_what_was_found_before():
+    """Two passes from a start equal the last two of four: the first registered look differs by its start alone."""
+    scan = simulate(SimulationConfig(scan=ScanConfig(n_views=20, n_rows=40, n_cols=48), seed=3))
+    torch.manual_seed(0)
+    network = Centroid(CentroidConfig(channels=4, passes=4)).eval()
+    batch = collate([scan])
+    with torch.no_grad():
+        whole = network(batch.proj, batch.angle_rad)
+        network.config = CentroidConfig(channels=4, passes=2)
+        rest = network(batch.proj, batch.angle_rad, (whole[1].shift, whole[1].roll_rad))
+    assert len(rest) == 2
+    torch.testing.assert_close(rest[-1].shift, whole[-1].shift, atol=1e-3, rtol=0)

@@ -14,18 +14,18 @@ from scipy import ndimage
 
 from tomoalign_core.align.binning import binned
 from tomoalign_core.align.classical import profile_correlation
+from tomoalign_core.align.field import noise_of
+from tomoalign_core.align.outline import BLUR_PX, blurred_noise, cut_of
 from tomoalign_core.align.predict import binning
 from tomoalign_core.config import DatasetConfig
 from tomoalign_core.geometry import Float
 
 LARGEST_PX, MOST_VIEWS = 96, 240  # a quick look is enough
-BLUR_PX = 1.5
 SIGMAS = 3.0  # of a normal jitter: hardly a view of the training moved farther
 OBJECT = 5.0  # times the noise of the blurred views: where an object stands out
 LEAST_OBJECT = 1e-3  # of all pixels; fewer stand out by chance
 MARGIN, NOISE_MARGIN = 1.2, 1.5  # on shifts and noise, which are estimated
 DARK = 0.5  # of the object's contrast lies below the background
-CUT = 0.15  # of what the middle shows stands in the outer columns
 INSIDE = 0.95  # share of the views that must lie in the learned range of shifts
 
 Stack = NDArray[np.floating]
@@ -102,8 +102,8 @@ def _image(small: Stack, data: DatasetConfig) -> list[str]:
     edges = np.concatenate([small[..., :3], small[..., -3:]], -1)
     flat = small - np.median(edges, axis=(1, 2), keepdims=True)
     smooth = ndimage.gaussian_filter(flat, (0, BLUR_PX, BLUR_PX), mode="nearest")
-    noise = _noise(small)
-    spread = max(noise / (2 * math.sqrt(math.pi) * BLUR_PX), 1e-3 * float(np.abs(smooth).max()), 1e-30)
+    noise = noise_of(small[:32])
+    spread = max(blurred_noise(noise), 1e-3 * float(np.abs(smooth).max()), 1e-30)
     there, below = smooth > OBJECT * spread, smooth < -OBJECT * spread
     if (there | below).mean() < LEAST_OBJECT:
         return ["image: no object stands out of the noise"]
@@ -114,18 +114,9 @@ def _image(small: Stack, data: DatasetConfig) -> list[str]:
     share, known = noise / float(np.quantile(np.abs(smooth), 0.999)), _most_noise(data)
     if share > NOISE_MARGIN * known:
         lines.append(f"image: noise of {share:.0%} of the object's largest value; it learned from up to {known:.0%}")
-    if _is_cut(smooth, spread):
+    if cut_of(small).sides:
         lines.append("image: the object is wider than the view: slow movements sideways are hardly known then")
     return lines
-
-
-def _is_cut(smooth: Stack, spread: float) -> bool:
-    """Whether the object runs into the left and the right border, in most views: blurred ones, of noise ``spread``."""
-    empty = np.quantile(smooth, 0.01, axis=(1, 2)) + SIGMAS * spread
-    left, right, middle = (
-        part.mean((1, 2)) - empty for part in (smooth[..., :3], smooth[..., -3:], np.array_split(smooth, 3, axis=2)[1])
-    )
-    return bool(np.median(np.minimum(left, right) / np.maximum(middle, spread)) > CUT)
 
 
 def _most_noise(data: DatasetConfig) -> float:
@@ -136,13 +127,6 @@ def _most_noise(data: DatasetConfig) -> float:
         fewest = None if noise.counts is None else _span(noise.counts)[0]
         found.append(math.hypot(_span(noise.gaussian)[1], math.sqrt(math.e / fewest) if fewest else 0.0))
     return max(found)
-
-
-def _noise(proj: Stack) -> float:
-    """Standard deviation of the noise, by medians of Immerkær's differences (1996)."""
-    mask = np.outer([1, -2, 1], [1, -2, 1])
-    each = [np.median(np.abs(ndimage.convolve(view, mask))) for view in np.asarray(proj[:32], float)]
-    return 1.4826 * float(np.median(each)) / 6
 
 
 def _looked_at(proj: Stack) -> NDArray[np.float32]:

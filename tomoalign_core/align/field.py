@@ -115,7 +115,7 @@ def _transform(k: Float, radii: Float, share: Float) -> Float:
     return total
 
 
-def noise_of(proj: Float) -> float:
+def noise_of(proj: Stack) -> float:
     """Standard deviation of the noise of a stack: the median over views of Immerkær's estimate (1996), by medians.
 
     Not less than what pixels and their resampling leave of the slice theorem.

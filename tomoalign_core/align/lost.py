@@ -22,6 +22,7 @@ from tomoalign_core.geometry import Float, Shifts
 LARGEST_PX = 96  # wider or taller stacks are binned for it
 BLUR_PX = 1.5
 NEAR = 3  # views to either side that a view is held against
+NEAR_STEPS = 5.0  # and no farther than so many usual steps of the angle: across a gap, an object looks otherwise
 AROUND = 11  # views whose likeness is what is to be expected here
 UNLIKE = 3.0  # times as unlike as the views around it
 LEAST_UNLIKE = 0.01  # of 1, the unlikeness of views that have nothing in common: below, it is a matter of fine detail
@@ -49,9 +50,13 @@ def lost_views(proj: Stack, shifts: Shifts) -> NDArray[np.bool_]:
     """Which of the used views are far less like their neighbours than the views around them: bool (N,)."""
     aligned, seen, _ = _small(proj, shifts)
     order = _used_in_order(shifts)
-    unlike = np.array([1 - _likeness(aligned, seen, order, place) for place in range(len(order))])
+    step = float(np.median(np.diff(np.sort(shifts.angle_rad))))
+    unlike = np.array(
+        [1 - _likeness(aligned, seen, _beside(order, place, shifts.angle_rad, step)) for place in range(len(order))]
+    )
     lost = np.zeros(len(shifts), bool)
     if len(order) > NEAR:
+        unlike = np.where(np.isnan(unlike), np.nanmedian(unlike), unlike)  # with none beside it, nobody can say
         expected = ndimage.median_filter(unlike, AROUND, mode="nearest")
         lost[order] = unlike > np.maximum(UNLIKE * expected, LEAST_UNLIKE)
     return lost
@@ -100,12 +105,26 @@ def _used_in_order(shifts: Shifts) -> NDArray[np.intp]:
     return order[shifts.used[order]]
 
 
-def _likeness(aligned: Stack, seen: NDArray[np.bool_], order: NDArray[np.intp], place: int) -> float:
-    """The median correlation coefficient of a view with its neighbours, over what both show."""
-    view, found = order[place], []
-    for other in order[max(place - NEAR, 0) : place + NEAR + 1]:
+def _beside(order: NDArray[np.intp], place: int, angle_rad: Float, step_rad: float) -> NDArray[np.intp]:
+    """The view at a place of the order, and then its neighbours."""
+    view = order[place]
+    around = order[max(place - NEAR, 0) : place + NEAR + 1]
+    near = np.abs(angle_rad[around] - angle_rad[view]) <= NEAR_STEPS * step_rad + 1e-9
+    return np.append(view, around[near & (around != view)])
+
+
+def _likeness(aligned: Stack, seen: NDArray[np.bool_], views: NDArray[np.intp]) -> float:
+    """The median correlation coefficient of the first view with the others, over what both show.
+
+    It is 0 for a view of which too little is seen, and not a number where there are no others.
+    """
+    view, *others = views
+    if not others:
+        return float("nan")
+    found = []
+    for other in others:
         common = seen[view] & seen[other]
-        if other != view and common.mean() > LEAST_COMMON:
+        if common.mean() > LEAST_COMMON:
             found.append(_correlation(aligned[view][common], aligned[other][common]))
     return float(np.median(found)) if found else 0.0
 

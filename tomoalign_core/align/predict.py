@@ -1,7 +1,8 @@
 """Shifts by a trained network.
 
 Views are shown to it in the order of their angles, whatever order they were taken in: it matches neighbours. Views that
-do not look like those beside them afterwards are looked for farther away, and the network looks once more.
+do not look like those beside them afterwards are looked for farther away, and the network looks once more. So it does
+where the object of a wedge turns far off the axis: where it stands is free, and it is reprojected best in the middle.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from itertools import count
 import numpy as np
 import torch
 
-from tomoalign_core.align.apply import Progress
+from tomoalign_core.align.apply import Progress, undo_shifts
 from tomoalign_core.align.lost import places_again
+from tomoalign_core.align.outline import cut_of, off_axis_px
 from tomoalign_core.config import InputError
-from tomoalign_core.geometry import Shifts
+from tomoalign_core.geometry import Shifts, is_wedge
 from tomoalign_core.learn.weights import TrainedModel
 
 LARGEST_PX = 400  # wider or taller stacks are binned first: the networks learn on stacks of about 100 px
+FAR_OFF = 0.05  # of the width, that the object's mass stands off the axis
 LARGEST_WORK = 16e9  # views squared times pixels, to which reprojection of each view from all others is proportional
 
 
@@ -44,15 +47,32 @@ def predict_shifts(
     order = np.argsort(angle_rad, kind="stable")
     stack, angle = np.asarray(proj, np.float32)[order], np.asarray(angle_rad, float)[order]
     found = _look(stack, angle, model, progress)
-    further = places_again(stack, found)
-    if further.any():
-        again = _look(_moved_back(stack, further), angle, model, progress)
-        found = replace(again, dx_px=again.dx_px + further[:, 0], dy_px=again.dy_px + further[:, 1])
+    start = _better_start(stack, found) if model.config.name == "centroid" else None
+    if start is not None:
+        found = _look(stack, angle, model, progress, start)
     return _in_order(found.gauge_free(), np.argsort(order))
 
 
-def _look(proj: np.ndarray, angle_rad: np.ndarray, model: TrainedModel, progress: Progress | None) -> Shifts:
-    """What the network says of a stack, once."""
+def _better_start(proj: np.ndarray, found: Shifts) -> Shifts | None:
+    """What the network should build on when it looks once more; None where it need not."""
+    further = places_again(proj, found)
+    start = replace(found, dx_px=found.dx_px + further[:, 0], dy_px=found.dy_px + further[:, 1])
+    if is_wedge(start.angle_rad):
+        aligned, _ = undo_shifts(proj, start)
+        away = off_axis_px(aligned, start.angle_rad)
+        if np.abs(away).max() > FAR_OFF * proj.shape[2] and not cut_of(aligned).sides:
+            return replace(start, dx_px=start.dx_px + away)
+    return start if further.any() else None
+
+
+def _look(
+    proj: np.ndarray,
+    angle_rad: np.ndarray,
+    model: TrainedModel,
+    progress: Progress | None,
+    start: Shifts | None = None,
+) -> Shifts:
+    """What the network says of a stack, once; building on ``start``, which only a centroid network can."""
     device = next(model.network.parameters()).device
     stack = torch.from_numpy(np.ascontiguousarray(proj, np.float32)).to(device)
     factor = binning(*proj.shape) if model.config.name == "centroid" else 1
@@ -60,7 +80,8 @@ def _look(proj: np.ndarray, angle_rad: np.ndarray, model: TrainedModel, progress
         stack = torch.nn.functional.avg_pool2d(stack[:, None], factor)[:, 0]
     angle = torch.from_numpy(np.asarray(angle_rad, np.float32)).to(device)
     with _counted(model, progress):
-        estimate = model.network(stack[None], angle[None])[-1]
+        more = () if start is None else (_tensors(start, factor, stack),)
+        estimate = model.network(stack[None], angle[None], *more)[-1]
     shift = estimate.shift[0].double().cpu().numpy() * factor
     sigma = np.full_like(shift, np.nan)
     if estimate.log_b is not None:  # σ of a Laplace distribution of scale b
@@ -76,14 +97,10 @@ def _look(proj: np.ndarray, angle_rad: np.ndarray, model: TrainedModel, progress
     )
 
 
-def _moved_back(proj: np.ndarray, by_px: np.ndarray) -> np.ndarray:
-    """Views whose content is moved by whole pixels, against (dx, dy) of ``by_px``; edges repeat."""
-    rows, cols = (np.arange(n) for n in proj.shape[1:])
-    moved = proj.copy()
-    for view in np.flatnonzero(by_px.any(axis=1)):
-        dx, dy = by_px[view]
-        moved[view] = proj[view][np.ix_((rows + dy).clip(0, rows[-1]), (cols + dx).clip(0, cols[-1]))]
-    return moved
+def _tensors(table: Shifts, factor: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Shifts (1, N, 2) in binned pixels, and rolls (1, N)."""
+    shift = np.stack([table.dx_px, table.dy_px], -1) / factor
+    return torch.from_numpy(shift)[None].to(like), torch.from_numpy(np.deg2rad(table.roll_deg))[None].to(like)
 
 
 def _in_order(table: Shifts, order: np.ndarray) -> Shifts:

@@ -20,6 +20,7 @@ from scipy import linalg, ndimage
 from tomoalign_core.align.apply import undo_shifts
 from tomoalign_core.align.binning import binned, binned_shifts
 from tomoalign_core.align.field import Field, noise_of
+from tomoalign_core.align.outline import cut_of
 from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.config import InputError
 from tomoalign_core.geometry import Float, Shifts, centred_axis, gauge_functions, gauge_vectors
@@ -42,6 +43,7 @@ OWN_ERROR = 3.0  # of a view alone, in σ of the start; what near views have in 
 # How far the likelihood is believed in dx, dy, roll, gain, offset. In dx it would mislead: the field of the model may
 # lie anywhere in its disc, where a real object has an outline; that tells slow movements in dx, and the start knew it.
 BELIEF = (0.1, 1.0, 1.0, 1.0, 1.0)
+LEAST_SIGMA = 0.7  # of the start's: the model is not the object, and its errors are no noise
 EDGE_PX = 4  # columns on each side that are taken for background
 LEAST_SEEN = 5 / 6  # of a view once it is corrected
 TEMPLATE_BLUR_PX = 0.7
@@ -87,7 +89,8 @@ def refine_shifts(
     It ends when a round moves nothing any more, or raises the held-out residual, at the latest after six rounds. Of
     all rounds and the start, the one with the lowest held-out residual is given back: so the residual never rises.
     Views not ``used`` take no part, and stay as they are; so do those of which over a sixth lies outside the detector,
-    which would pull their neighbours with them. No σ grows.
+    which would pull their neighbours with them. No σ grows. Of an object that the
+    top or the bottom cuts off, dx stays, and so do rolls of zero.
 
     Parameters
     ----------
@@ -154,6 +157,7 @@ class _Problem:
         self._field = Field(angle, aligned, self._noise)
         self._foretold = self._field.foretell(np.where(seen, aligned, 0.0))
         self._prior = self._prior_of(start)
+        self._belief = _belief(aligned, start)
 
     def improve(self) -> float:
         """One round; returns how far it moved the views, px."""
@@ -165,7 +169,7 @@ class _Problem:
         ways = self._ways(seen)
         information = self._field.information(ways)
         slope = np.stack([(way * (whole - self._foretold)).sum((1, 2)) for way in ways]).ravel()
-        belief = np.repeat(np.sqrt(BELIEF), n)
+        belief = np.repeat(np.sqrt(self._belief), n)
         ridge = 1e-9 * np.diag(information).max()
         wanted = linalg.solve(information + np.diag(1e-6 * np.diag(information) + ridge), slope, assume_a="pos")
         information = belief[:, None] * information * belief
@@ -194,8 +198,8 @@ class _Problem:
             dx_px=self.table.dx_px + np.cos(turn) * dx - np.sin(turn) * dy,
             dy_px=self.table.dy_px + np.sin(turn) * dx + np.cos(turn) * dy,
             roll_deg=self.table.roll_deg + np.rad2deg(roll),
-            dx_sigma_px=np.fmin(self._start.dx_sigma_px, dx_sigma),
-            dy_sigma_px=np.fmin(self._start.dy_sigma_px, dy_sigma),
+            dx_sigma_px=_no_surer(self._start.dx_sigma_px, dx_sigma),
+            dy_sigma_px=_no_surer(self._start.dy_sigma_px, dy_sigma),
         )
 
     def _ways(self, seen: NDArray[np.bool_]) -> list[Float]:
@@ -235,6 +239,23 @@ def _well_seen(shape: tuple[int, ...], table: Shifts) -> NDArray[np.bool_]:
     rows, cols = shape
     seen = np.clip(1 - np.abs(table.dx_px) / cols, 0, 1) * np.clip(1 - np.abs(table.dy_px) / rows, 0, 1) > LEAST_SEEN
     return seen if (seen & table.used).sum() >= 3 else np.ones_like(seen)
+
+
+def _belief(aligned: Stack, start: Shifts) -> tuple[float, ...]:
+    """How far the likelihood of a stack is believed in dx, dy, roll, gain and offset.
+
+    Where the top or the bottom cuts the object off, views differ by what comes and goes there, as they would by dx and
+    roll: both are left as they are, the roll if there was none.
+    """
+    cut = cut_of(aligned)
+    if cut.sides or not cut.ends:
+        return BELIEF
+    return 0.0, BELIEF[1], BELIEF[2] if start.roll_deg.any() else 0.0, *BELIEF[3:]
+
+
+def _no_surer(before: Float, now: Float) -> Float:
+    """σ of the refined, px: not above that of the start, where it states one, nor far below."""
+    return np.fmax(np.fmin(before, now), LEAST_SIGMA * before)
 
 
 def _with_object_aside(table: Shifts, place: Float) -> Shifts:

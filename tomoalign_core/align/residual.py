@@ -25,7 +25,7 @@ from scipy import ndimage, optimize, sparse
 
 from tomoalign_core.align.apply import move_views, undo_shifts
 from tomoalign_core.align.binning import binned, binned_shifts, full_column
-from tomoalign_core.geometry import Float, Shifts, gauge_functions
+from tomoalign_core.geometry import Float, Shifts, angle_gaps, gauge_functions, is_wedge
 from tomoalign_core.metrics import rms
 from tomoalign_core.simulate.project import ramp_filter
 from tomoalign_core.simulate.slices import find_axis
@@ -101,12 +101,16 @@ class Residual:
 
     def suspects(self) -> NDArray[np.intp]:
         """The views, among those used, that are foretold far worse than the views around them."""
-        used = np.flatnonzero(self.table.used)
+        order = np.argsort(self.table.angle_rad, kind="stable")
+        used = order[self.table.used[order]]
         values = self.per_view[used]
         above = values - ndimage.median_filter(values, NEIGHBOURS, mode="nearest")
         spread = 1.4826 * np.median(np.abs(above))
-        found: NDArray[np.intp] = used[above > np.maximum(SUSPICIOUS * spread, 0.1 * values)]
-        return found
+        # beside a view that is left out, or at the edge of a gap, views are foretold worse of themselves
+        out = np.flatnonzero(~self.table.used[order])
+        beside = np.isin(used, order[np.concatenate([out - 1, out + 1]).clip(0, len(order) - 1)])
+        found: NDArray[np.intp] = used[(above > np.maximum(SUSPICIOUS * spread, 0.1 * values)) & ~beside]
+        return np.sort(found)
 
 
 def held_out_residual(
@@ -202,7 +206,9 @@ def foretell(
 def best_axis(aligned: Images, angle_rad: Float, used: NDArray[np.bool_]) -> float:
     """The column of the rotation axis of an aligned stack (N, V, U) about which the views foretell each other best.
 
-    The search begins where the centre of mass says, and sees at most 32 views, in bands of rows.
+    The search begins where the centre of mass says, and sees at most 32 views, in bands of rows. A wedge, whose
+    reconstruction is smeared along its missing angles, foretells its views best about a wrong axis: there the centre
+    of mass has the last word.
     """
     _, rows, cols = aligned.shape
     kept = np.flatnonzero(used)
@@ -215,6 +221,8 @@ def best_axis(aligned: Images, angle_rad: Float, used: NDArray[np.bool_]) -> flo
         return rms([_match(view, one)[2] for view, one in zip(bands[some], said, strict=True)])
 
     first = find_axis(aligned[kept], angle_rad[kept])
+    if is_wedge(angle_rad[kept]):
+        return first
     reach = max(2.0, AXIS_REACH * cols)
     low, high = max(first - reach, 0.0), min(first + reach, cols - 1.0)
     return float(optimize.minimize_scalar(badness, bounds=(low, high), method="bounded", options={"xatol": 0.03}).x)
@@ -275,9 +283,8 @@ def _reading(at: Float, weights: Float) -> sparse.csr_matrix:
 
 def _spacing(angle_rad: Float) -> Float:
     """The angle each view stands for, radians: half the gaps beside it modulo 180°, each at most 3 mean gaps."""
-    turn = np.mod(angle_rad, np.pi)
-    order = turn.argsort()
-    gaps = np.diff(np.append(turn[order], turn[order[0]] + np.pi)).clip(max=3 * np.pi / len(turn))
-    spacing = np.empty(len(turn))
+    order = np.mod(angle_rad, np.pi).argsort()
+    gaps = angle_gaps(angle_rad).clip(max=3 * np.pi / len(order))
+    spacing = np.empty(len(order))
     spacing[order] = (gaps + np.roll(gaps, 1)) / 2
     return spacing

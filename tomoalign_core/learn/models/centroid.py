@@ -102,8 +102,15 @@ class Centroid(nn.Module):
         self.to_gain = nn.Conv1d(config.head, 3 * (scales + lags), 1)  # reprojections, lags; by axis
         self._start()
 
-    def forward(self, proj: torch.Tensor, angle_rad: torch.Tensor) -> list[Estimate]:
+    def forward(
+        self,
+        proj: torch.Tensor,
+        angle_rad: torch.Tensor,
+        start: tuple[torch.Tensor, torch.Tensor] | None = None,
+    ) -> list[Estimate]:
         """Stacks (B, N, V, U) and angles (B, N) to one estimate a pass; each builds on the one before.
+
+        ``start``, shifts (B, N, 2) in px and rolls (B, N) found before, is what the first pass builds on.
 
         In training the last pass is the second or a later one, by chance, and those in between carry no gradient: all
         registered passes have the same weights, which must serve stacks well and badly registered.
@@ -114,12 +121,12 @@ class Centroid(nn.Module):
         background, scale = level_of(proj)
         level = (proj - background) / scale
         seen, inside = self.encode(level), None
-        shift, roll = proj.new_zeros((*proj.shape[:2], 2)), proj.new_zeros(proj.shape[:2])
+        shift, roll = start or (proj.new_zeros((*proj.shape[:2], 2)), proj.new_zeros(proj.shape[:2]))
         estimates: list[Estimate] = []
         for number in range(passes):
             learned = number in (0, passes - 1) or not self.training
             with torch.set_grad_enabled(learned and torch.is_grad_enabled()):
-                if number:
+                if number or start is not None:
                     moved, inside = undo(level, shift, roll, blank=True)
                     seen = self.encode(moved, seen)
                 with full_precision(proj):
