@@ -126,8 +126,8 @@ def test_a_far_throw_that_the_first_look_loses_is_found_by_the_second(monkeypatc
 
     look, calls = predict._look, []
 
-    def spoiled(proj, angle_rad, model, progress):  # type: ignore[no-untyped-def]
-        found = look(proj, angle_rad, model, progress)
+    def spoiled(*given):  # type: ignore[no-untyped-def]
+        found = look(*given)
         calls.append(found)
         return replace(found, dx_px=found.dx_px + 15 * (np.arange(40) == 9)) if len(calls) == 1 else found
 

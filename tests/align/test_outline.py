@@ -9,7 +9,7 @@ from tomoalign_core.align.outline import blurred_noise, cut_of, off_axis_px
 from tomoalign_core.config import MisalignConfig, NoiseConfig, PhantomConfig, SimulationConfig
 from tomoalign_core.simulate import simulate
 
-NOISE = NoiseConfig(gaussian=0.1, background=0.3)
+NOISE = NoiseConfig(gaussian=0.05, background=0.3)
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ NOISE = NoiseConfig(gaussian=0.1, background=0.3)
         (PhantomConfig(), (False, False)),
         (PhantomConfig(kind="foam"), (False, False)),
         (PhantomConfig(kind="pillar", height=(1.2, 1.8)), (False, True)),
-        (PhantomConfig(radius=(1.4, 1.6)), (True, False)),
+        (PhantomConfig(radius=1.5, body=0.5), (True, False)),
     ],
 )
 def test_borders_that_cut_the_object_are_seen_whatever_the_background(

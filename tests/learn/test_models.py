@@ -16,6 +16,7 @@ from tomoalign_core.config import (
     SimulationConfig,
 )
 from tomoalign_core.geometry import angles, rotation
+from tomoalign_core.learn.dataset import collate
 from tomoalign_core.learn.models import Centroid, Cnn3d, build_model
 from tomoalign_core.learn.models.matching import fuse, match_neighbours, turned, undo, without_gauge
 from tomoalign_core.metrics import psnr

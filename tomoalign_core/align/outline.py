@@ -15,7 +15,7 @@ from tomoalign_core.simulate.slices import path_of_mass
 BLUR_PX = 1.5
 EDGE_PX = 3
 SIGMAS = 3.0  # of the noise of the blurred views, above their emptiest part
-CUT = 0.15  # of what the middle shows stands at the border
+CUT = 0.1  # of what the middle shows stands at the border
 
 Stack = NDArray[np.floating]
 
