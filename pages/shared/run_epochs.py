@@ -15,11 +15,10 @@ from tomoalign_core.metrics import share_within
 from tomoalign_core.show import figures
 
 PICTURES = {"sinogram": (240, figures.SINOGRAM), "slice": (300, figures.SLICE)}
-PROMISED = {1: 76, 2: 94}  # per cent of errors within so many σ, in the Laplace distribution that the network states
+PROMISED = {1: 68, 2: 95}  # per cent of errors within so many σ
 HELP_CALIBRATION = (
-    "With each shift the network states how sure it is, as the width of a Laplace distribution: 76 % of such errors "
-    "lie within one standard deviation σ, and 94 % within two. Where more do, it errs less than it says; where fewer "
-    "do, more."
+    "With each shift the network states its standard deviation σ: 68 % of the errors should lie within it, and 95 % "
+    "within twice as much. Where more do, it errs less than it says; where fewer do, more."
 )
 
 

@@ -84,8 +84,8 @@ def _look(
         estimate = model.network(stack[None], angle[None], *more)[-1]
     shift = estimate.shift[0].double().cpu().numpy() * factor
     sigma = np.full_like(shift, np.nan)
-    if estimate.log_b is not None:  # σ of a Laplace distribution of scale b
-        sigma = np.sqrt(2) * estimate.log_b[0].double().exp().cpu().numpy() * factor
+    if estimate.sigma_px is not None:
+        sigma = estimate.sigma_px[0].double().cpu().numpy() * factor
     roll = None if estimate.roll_rad is None else np.rad2deg(estimate.roll_rad[0].double().cpu().numpy())
     return Shifts.from_arrays(
         angle_rad=angle_rad,

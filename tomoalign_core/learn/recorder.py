@@ -238,8 +238,8 @@ def sample_arrays(scan: LabelledScan, estimate: Estimate) -> dict[str, np.ndarra
     batch = collate([scan])
     truth, roll = batch.shift, batch.roll_rad
     arrays = {"angle_rad": scan.angle_rad, "true": truth[0].cpu().numpy(), "found": estimate.shift[0].cpu().numpy()}
-    if estimate.log_b is not None:  # σ of a Laplace distribution of scale b
-        arrays["sigma"] = np.sqrt(2) * estimate.log_b[0].exp().cpu().numpy()
+    if estimate.sigma_px is not None:
+        arrays["sigma"] = estimate.sigma_px[0].cpu().numpy()
     found_roll = torch.zeros_like(roll) if estimate.roll_rad is None else estimate.roll_rad
     if estimate.roll_rad is not None:
         degrees = {"true_roll_deg": roll, "found_roll_deg": found_roll}

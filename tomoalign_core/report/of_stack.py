@@ -306,8 +306,8 @@ def _confidence(first: Alignment, truth: Shifts | None) -> list[Section]:
         head += ["true errors below σ", "below 2σ"]
     words = (
         "How far off the network expects to be: with each shift it states σ, the standard deviation of its error, in "
-        "px. Where it knows itself, the error is below σ in 76 % of the views, and below 2σ in 94 % (a Laplace "
-        "distribution). More than that: it is better than it says; fewer: worse. Views are counted from 0."
+        "px. Where it knows itself, the error is below σ in 68 % of the views, and below 2σ in 95 %. "
+        "More than that: it is better than it says; fewer: worse. Views are counted from 0."
     )
     return [Section(heading="Confidence", words=words, tables=[Table(head=head, rows=rows)])]
 
