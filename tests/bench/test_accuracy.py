@@ -11,7 +11,7 @@ import pytest
 from tomoalign_core.align import find_shifts
 from tomoalign_core.bench import SUITE, Row, as_table, measure, method_names, scans
 from tomoalign_core.bench.rivals import RIVALS, rival_shifts
-from tomoalign_core.cli.telling import bench_accuracy
+from tomoalign_core.cli.benching import bench_accuracy
 from tomoalign_core.config import InputError
 from tomoalign_core.metrics import scan_bound, score_shifts
 

@@ -13,7 +13,7 @@ import pytest
 from tomoalign_core import cli
 from tomoalign_core.align import find_shifts, undo_shifts
 from tomoalign_core.bench import SUITE, as_lines, judge_scan, scans, sinogram_residual
-from tomoalign_core.cli.telling import bench_scan
+from tomoalign_core.cli.benching import bench_scan
 from tomoalign_core.config import InputError, MisalignConfig, ScanConfig, SimulationConfig
 from tomoalign_core.files.shifts import write_csv
 from tomoalign_core.files.stacks import Stack, read_stack, write_stack

@@ -73,6 +73,11 @@ class Row:
         dx, dy = (error / bound if bound > 0 else float("nan") for error, bound in pairs)
         return dx, dy
 
+    @property
+    def limit_ratio(self) -> tuple[float, float]:
+        """Error over the bound of an unknown object, in dx and dy; not a number where there is none."""
+        return self.dx_px / self.limit_dx_px, self.dy_px / self.limit_dy_px
+
 
 def method_names(names: Sequence[str] | None) -> tuple[str, ...]:
     """The methods to score: those named, or all there are on this machine.

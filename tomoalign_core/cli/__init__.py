@@ -9,11 +9,11 @@ import sys
 
 import typer
 
-from tomoalign_core.cli import learning, scans, telling
+from tomoalign_core.cli import benching, learning, scans, telling
 from tomoalign_core.cli.root import app
 from tomoalign_core.config import InputError
 
-__all__ = ["app", "learning", "main", "scans", "telling"]
+__all__ = ["app", "benching", "learning", "main", "scans", "telling"]
 
 # typer exports its usage errors only by their commonest kind; what it is a kind of catches them all
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]

@@ -1,0 +1,95 @@
+"""What a bench measured, to be read: kept figures joined, tables in Markdown, and what they come to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from tomoalign_core.align import CLASSICAL
+from tomoalign_core.bench.accuracy import Row
+from tomoalign_core.bench.rivals import RIVALS
+from tomoalign_core.config import InputError
+
+OUR_OWN = ("network", "network+refine")
+
+
+def read_rows(paths: Sequence[Path]) -> list[Row]:
+    """The rows that ``bench accuracy --json`` kept, of several files; a later one of the same case and method counts.
+
+    Raises
+    ------
+    InputError
+        If a file is missing, or holds something else.
+    """
+    rows: dict[tuple[str, str], Row] = {}
+    for path in paths:
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            found = [
+                Row(**{f.name: np.nan if one[f.name] is None else one[f.name] for f in fields(Row)}) for one in kept
+            ]
+        except FileNotFoundError:
+            raise InputError(f"{path}: no such file; bench accuracy --json {path.name} writes one") from None
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(f"{path}: not figures of bench accuracy ({error}); measure anew with --json") from None
+        rows |= {(row.case, row.method): row for row in found}
+    return list(rows.values())
+
+
+def method_table(rows: Sequence[Row], method: str) -> str:
+    """All figures of one method as a Markdown table: a line a case."""
+    names = ("stack", "dx / bound", "dy / bound", "dx / limit", "dy / limit", "roll, °", "worst view, px")
+    names += ("within σ", "within 2 σ", "left out", "s")
+    lines = [f"| {' | '.join(names)} |", "|" + " --- |" * len(names)]
+    for row in rows:
+        if row.method == method:
+            ratios = [_number(value, "{:.2f}") for value in (*row.ratio, *row.limit_ratio)]
+            shares = [_number(100 * value, "{:.0f} %") for value in (row.within_1_sigma, row.within_2_sigma)]
+            out = f"{100 * row.left_out:.1f} %" if row.left_out else "–"
+            cells = [*ratios, f"{row.roll_deg:.2f}", f"{row.worst_px:.2f}", *shares, out, f"{row.seconds:.1f}"]
+            lines.append(f"| {row.case} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def in_words(rows: Sequence[Row], method: str) -> str:
+    """What the figures of a method come to: its distance from the bounds, its σ, and where a rival is better."""
+    ours = [row for row in rows if row.method == method]
+    told = []
+    for name, ratios in (
+        ("the Cramér-Rao bound of a known template", [row.ratio for row in ours]),
+        ("the limit of an unknown object", [row.limit_ratio for row in ours]),
+    ):
+        known = np.array([pair for pair in ratios if np.isfinite(pair).all()])
+        if len(known):
+            spread = f"{known.min():.2f} to {known.max():.2f}; at most 1.2 in {np.mean(known <= 1.2):.0%}"
+            told.append(
+                f"{np.median(known):.2f} times {name} in the median of dx and dy of {len(known)} kinds ({spread})"
+            )
+    shares = np.array([(row.within_1_sigma, row.within_2_sigma) for row in ours])
+    known = shares[np.isfinite(shares).all(axis=1)]
+    if len(known):
+        told.append(f"{known[:, 0].mean():.0%} of the views lie within σ, {known[:, 1].mean():.0%} within 2 σ")
+    worse = [row.case for row in ours if _beaten(row, rows)]
+    told.append(
+        f"behind the best rival, in dx or dy, by more than 2 % and 0.001 px in {len(worse)} of {len(ours)} kinds"
+        + (f": {'; '.join(worse)}" if worse else "")
+    )
+    return f"{method}: " + ". ".join(told) + "."
+
+
+def _beaten(row: Row, rows: Sequence[Row]) -> bool:
+    rivals = [r for r in rows if r.case == row.case and r.method in (*CLASSICAL, *RIVALS, "tomopy-joint") and r.stacks]
+    if not rivals:
+        return False
+    best = min(r.dx_px for r in rivals), min(r.dy_px for r in rivals)
+    return any(
+        ours > 1.02 * least and ours > least + 0.001 for ours, least in zip((row.dx_px, row.dy_px), best, strict=True)
+    )
+
+
+def _number(value: float, how: str) -> str:
+    return how.format(value) if np.isfinite(value) else "–"
