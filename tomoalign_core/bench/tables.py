@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,9 +30,7 @@ def read_rows(paths: Sequence[Path]) -> list[Row]:
     for path in paths:
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
-            found = [
-                Row(**{f.name: np.nan if one[f.name] is None else one[f.name] for f in fields(Row)}) for one in kept
-            ]
+            found = [_row(one) for one in kept]
         except FileNotFoundError:
             raise InputError(f"{path}: no such file; bench accuracy --json {path.name} writes one") from None
         except (ValueError, TypeError, KeyError) as error:
@@ -40,10 +39,16 @@ def read_rows(paths: Sequence[Path]) -> list[Row]:
     return list(rows.values())
 
 
+def _row(kept: dict[str, Any]) -> Row:
+    """A row from JSON, in which null is not a number."""
+    values: dict[str, Any] = {f.name: np.nan if kept[f.name] is None else kept[f.name] for f in fields(Row)}
+    return Row(**values)
+
+
 def method_table(rows: Sequence[Row], method: str) -> str:
     """All figures of one method as a Markdown table: a line a case."""
-    names = ("stack", "dx / bound", "dy / bound", "dx / limit", "dy / limit", "roll, °", "worst view, px")
-    names += ("within σ", "within 2 σ", "left out", "s")
+    names = ["stack", "dx / bound", "dy / bound", "dx / limit", "dy / limit", "roll, °", "worst view, px"]
+    names += ["within σ", "within 2 σ", "left out", "s"]
     lines = [f"| {' | '.join(names)} |", "|" + " --- |" * len(names)]
     for row in rows:
         if row.method == method:
