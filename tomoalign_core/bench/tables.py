@@ -10,12 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from tomoalign_core.align import CLASSICAL
+from tomoalign_core.align.classical import METHODS as CLASSICAL
 from tomoalign_core.bench.accuracy import Row
 from tomoalign_core.bench.rivals import RIVALS
 from tomoalign_core.config import InputError
-
-OUR_OWN = ("network", "network+refine")
 
 
 def read_rows(paths: Sequence[Path]) -> list[Row]:
