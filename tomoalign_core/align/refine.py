@@ -43,7 +43,7 @@ OWN_ERROR = 3.0  # of a view alone, in σ of the start; what near views have in 
 # How far the likelihood is believed in dx, dy, roll, gain, offset. In dx it would mislead: the field of the model may
 # lie anywhere in its disc, where a real object has an outline; that tells slow movements in dx, and the start knew it.
 BELIEF = (0.1, 1.0, 1.0, 1.0, 1.0)
-LEAST_SIGMA = 0.7  # of the start's: the model is not the object, and its errors are no noise
+LEAST_SIGMA = 0.8  # of the start's: the model is not the object, and its errors are no noise
 EDGE_PX = 4  # columns on each side that are taken for background
 LEAST_SEEN = 5 / 6  # of a view once it is corrected
 TEMPLATE_BLUR_PX = 0.7
