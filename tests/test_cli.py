@@ -115,7 +115,7 @@ def test_align_judges_by_the_residual_where_there_is_no_truth_and_stands_a_lying
         options = ("--tilt-axis", axis, "--method", "center-of-mass")
         assert run("align", tmp_path / "e.npz", "--shifts", tmp_path / f"{axis}.csv", *options) == 0
         said.append(capsys.readouterr().out)
-    residuals = [float(text.split("held-out residual ")[1].split()[0]) for text in said]
+    residuals = [float(text.split(" as it was, ")[1].split()[0]) for text in said]
     assert residuals[0] < residuals[1]  # about the wrong axis, nothing fits together
     upright = read_csv(tmp_path / "horizontal.csv")
     assert score_shifts(upright, stack.truth).dx_rmse_px < 0.5  # type: ignore[arg-type]
@@ -203,8 +203,8 @@ def bad_stack(tmp_path: Path, what: str) -> tuple[Path, list[str]]:
         proj[3, 2, 2] = np.nan
     if what == "infinite":
         proj[3, 2, 2] = np.inf
-    if what == "zero-view":
-        proj[5] = 0
+    if what == "zero-views":
+        proj[:] = 0
     np.savez(path, proj=proj, angles_deg=angles)
     if what == "text":
         lines = tmp_path / "angles.txt"
@@ -224,7 +224,7 @@ FAULTS = {
     "angle-count": "12 views but 10 angles",
     "nan": "NaN or infinite, the first in view 3",
     "infinite": "NaN or infinite, the first in view 3",
-    "zero-view": "view 5 is all zero",
+    "zero-views": "all views are the same everywhere",
     "text": "thirty",
     "no-data-path": "/somewhere/else",
 }
@@ -240,6 +240,52 @@ def test_a_bad_stack_is_one_line_exit_2_and_nothing_written(
     said = capsys.readouterr().err
     assert said.startswith("error: ") and said.count("\n") == 1 and words in said
     assert not table.exists() and not out.exists()
+
+
+def test_a_scan_that_was_aligned_as_it_was_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("simulate", tmp_path / "s.h5", "--views", 40, "--dx-sigma", 0, "--dy-sigma", 0, "--noise", 0.05) == 0
+    stack = read_stack(tmp_path / "s.h5")
+    np.savez(tmp_path / "still.npz", proj=stack.proj, angles_deg=np.rad2deg(stack.angle_rad))
+    assert run("align", tmp_path / "still.npz", "--shifts", tmp_path / "s.csv") == 0
+    assert "nothing was gained" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("align", "s.h5", "--shifts", "t.csv", "--out", "s.h5"),
+        ("align", "s.h5", "--shifts", "../here/s.h5"),
+        ("simulate", "s.h5", "--scan", "s.h5"),
+        ("report", "s.h5", "--out", "s.h5"),
+        ("bench", "scan", "s.h5", "--json", "s.h5"),
+        ("align", "s.h5", "--shifts", "t.csv", "--out", "t.csv"),
+    ],
+)
+def test_nothing_is_written_over_what_is_read(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    (here / "s.h5").write_bytes(b"my only scan")
+    assert run(*words) == 2
+    said = capsys.readouterr().err
+    assert "would be written over" in said and said.count("\n") == 1
+    assert (here / "s.h5").read_bytes() == b"my only scan" and list(here.iterdir()) == [here / "s.h5"]
+
+
+def test_a_name_says_what_is_written_and_a_method_is_known_before_the_stack_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, missing = tmp_path / "t.csv", tmp_path / "nothing.h5"
+    for options, said in (
+        (("--shifts", table, "--out", tmp_path / "a.tif"), "ends in .h5 or"),
+        (("--shifts", tmp_path / "t.npz"), "ends in .csv or .txt"),
+        (("--shifts", table, "--method", "magic"), "no method is called 'magic'"),
+        (("--shifts", table, "--model", tmp_path / "none.safetensors"), "no such model"),
+    ):
+        assert run("align", missing, *options) == 2
+        assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,8 @@ LARGE_DOWNLOAD = 500e6  # bytes: beyond, a browser is the wrong way
 def show(result: Result) -> None:
     """Everything about a result."""
     n_views, n_rows, n_cols = result.stack.proj.shape
-    first, last = (f"{angle:.0f}°".replace("-", "−") for angle in np.rad2deg(result.stack.angle_rad[[0, -1]]))
+    ends = np.rad2deg([result.stack.angle_rad.min(), result.stack.angle_rad.max()])
+    first, last = (f"{angle:.0f}°".replace("-", "−") for angle in ends)
     st.markdown(f"**{result.name}** · {n_views} views of {n_rows} × {n_cols} px · {first} to {last}")
     if result.stack.notes:
         st.caption(f":material/info: {' · '.join(result.stack.notes)}")

@@ -13,7 +13,7 @@ from tomoalign_core.align.classical import UNSEEN
 from tomoalign_core.align.lost import LOST, OUTSIDE, leave_out_lost, lost_views, places_again
 from tomoalign_core.align.predict import predict_shifts
 from tomoalign_core.config import InputError, MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
-from tomoalign_core.geometry import shift_error
+from tomoalign_core.geometry import Shifts, shift_error
 from tomoalign_core.learn.weights import load_weights
 from tomoalign_core.simulate import LabelledScan, simulate
 
@@ -113,6 +113,22 @@ def test_across_a_gap_views_are_not_held_against_each_other() -> None:
     found = leave_out_lost(one.proj.numpy(), gap)
     assert np.flatnonzero(~found.used).tolist() == list(range(30, 43))
     assert not lost_views(one.proj.numpy(), found).any()
+
+
+def test_a_view_that_is_left_out_does_not_pull_its_neighbours_along() -> None:
+    proj = scan().proj.numpy().copy()
+    proj[20] = np.linspace(3.0, 0.0, 64, dtype=np.float32)[:, None] + noise_like(proj[20])
+    found = find_shifts(proj, scan().angle_rad)
+    assert np.flatnonzero(~found.used).tolist() == [20]
+    without = find_shifts(np.delete(proj, 20, 0), np.delete(scan().angle_rad, 20))
+    near = [17, 18, 19, 21, 22, 23]
+    error, best = shift_error(found, scan().shifts), np.zeros(40)
+    best[np.arange(40) != 20] = shift_error(without, _less(scan().shifts, 20)).dy_px
+    assert np.abs(error.dy_px[near] - best[near]).max() < 0.03
+
+
+def _less(table: Shifts, view: int) -> Shifts:
+    return Shifts(**{name: np.delete(column, view) for name, column in vars(table).items()})
 
 
 def test_a_stack_of_empty_views_is_one_line() -> None:

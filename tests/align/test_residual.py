@@ -123,6 +123,15 @@ def test_a_view_moved_off_stands_out_and_is_suspected(blobs: SimulatedScan) -> N
     assert found.view(20).residual == pytest.approx(found.per_view[20])
 
 
+def test_of_a_view_that_shows_nothing_the_others_still_foretell_the_object(blobs: SimulatedScan) -> None:
+    proj = blobs.proj.numpy().copy()
+    proj[7] = 0.5
+    said = held_out_residual(proj, blobs.angle_rad, blobs.shifts.left_out([7], "dark")).view(7)
+    assert said.residual == 1.0
+    clean = blobs.clean[7].numpy()
+    assert np.corrcoef(said.foretold.ravel(), clean.ravel())[0, 1] > 0.9
+
+
 def test_views_beside_one_that_is_left_out_are_no_suspects(blobs: SimulatedScan) -> None:
     proj, table = blobs.proj.numpy(), blobs.shifts.left_out([5, 9, 20], "by hand")
     assert held_out_residual(proj, blobs.angle_rad, table).suspects().size == 0

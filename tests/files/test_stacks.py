@@ -104,7 +104,10 @@ def test_kind_overrules_what_the_file_suggests(tmp_path: Path, proj: np.ndarray)
     with_flats = data_exchange(tmp_path / "a.h5", data=counts, data_white=flats, data_dark=darks, theta=theta)
     np.testing.assert_allclose(read_stack(with_flats, kind="attenuation").proj, counts.astype(np.float32))
     bare = data_exchange(tmp_path / "b.h5", data=1000 * np.exp(-proj), theta=theta)
-    assert read_stack(bare).notes == ("no flat field: taken as attenuation",)
+    (note,) = read_stack(bare).notes
+    assert note.startswith("no flat field: taken as attenuation") and "--kind counts" in note
+    thin = data_exchange(tmp_path / "c.h5", data=proj, theta=theta)
+    assert read_stack(thin).notes == ("no flat field: taken as attenuation",)
     guessed = read_stack(bare, kind="counts")
     assert "99th percentile" in guessed.notes[0]
     offset = (guessed.proj - proj).reshape(N, -1)
@@ -293,6 +296,15 @@ def test_a_view_without_light_is_told_after_normalising(tmp_path: Path, proj: np
     counts[2] = darks.mean(0)  # not constant as counts, but nothing is left of it
     path = data_exchange(tmp_path / "dx.h5", data=counts, data_white=flats, data_dark=darks, theta=np.rad2deg(ANGLE))
     assert read_stack(path).notes[-1] == "view 2 (from 0): the same everywhere, left out"
+
+
+def test_angles_that_go_back_and_forth_are_told(tmp_path: Path) -> None:
+    proj = np.random.default_rng(0).random((12, 10, 12), np.float32)
+    order = np.random.default_rng(1).permutation(12)
+    for name, angle, told in (("a", np.arange(12) * 15.0, 0), ("b", (np.arange(12) * 60.0) % 360, 0), ("c", order, 1)):
+        np.savez(tmp_path / f"{name}.npz", proj=proj, angles_deg=np.asarray(angle, float) * 15)
+        notes = read_stack(tmp_path / f"{name}.npz").notes
+        assert sum("go back and forth" in note for note in notes) == told, name
 
 
 def test_missing_and_unknown_files_are_refused(tmp_path: Path) -> None:

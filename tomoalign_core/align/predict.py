@@ -17,12 +17,13 @@ import numpy as np
 import torch
 
 from tomoalign_core.align.apply import Progress, undo_shifts
-from tomoalign_core.align.lost import places_again
+from tomoalign_core.align.lost import leave_out_lost, places_again
 from tomoalign_core.align.outline import cut_of, off_axis_px
 from tomoalign_core.config import InputError
 from tomoalign_core.geometry import Shifts, is_wedge
 from tomoalign_core.learn.weights import TrainedModel
 
+LEAST_VIEWS = 8  # that are left, for the network to look again without those that were lost
 LARGEST_PX = 400  # wider or taller stacks are binned first: the networks learn on stacks of about 100 px
 FAR_OFF = 0.05  # of the width, that the object's mass stands off the axis
 LARGEST_WORK = 16e9  # views squared times pixels, to which reprojection of each view from all others is proportional
@@ -50,7 +51,22 @@ def predict_shifts(
     start = _better_start(stack, found) if model.config.name == "centroid" else None
     if start is not None:
         found = _look(stack, angle, model, progress, start)
+    found = leave_out_lost(stack, found)
+    kept = found.used
+    if model.config.name == "centroid" and not kept.all() and kept.sum() >= LEAST_VIEWS:
+        # what the views left out showed has pulled those beside them along
+        rest = _look(stack[kept], angle[kept], model, progress, _in_order(found, kept)).gauge_free()
+        found = _merged(found.gauge_free(), rest, kept)
     return _in_order(found.gauge_free(), np.argsort(order))
+
+
+def _merged(table: Shifts, part: Shifts, views: np.ndarray) -> Shifts:
+    """The table with the numbers of ``part`` for these views (bool, (N,))."""
+    columns = {name: column.copy() for name, column in vars(table).items()}
+    for name, column in columns.items():
+        if name not in ("used", "reason"):
+            column[views] = getattr(part, name)
+    return Shifts(**columns)
 
 
 def _better_start(proj: np.ndarray, found: Shifts) -> Shifts | None:

@@ -93,7 +93,9 @@ class Residual:
         measured = self.measured[number]
         moved = move_views(self.foretold[number : number + 1], place)[0]
         gain, offset, residual = _match(measured, moved)
-        return ViewCheck(measured=measured, foretold=gain * moved + offset, residual=residual)
+        # a view that shows nothing of it has no scale: then what the others say is given as they say it
+        said = gain * moved + offset if gain > 0 else moved
+        return ViewCheck(measured=measured, foretold=said, residual=residual)
 
     def doubt(self) -> str:
         """A warning where the views, aligned so, do not go together; empty where they do."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tomoalign_core.cli.root import app, check_kind, check_tilt_axis, tell_axis
+from tomoalign_core.cli.root import app, check_kind, check_output, check_tilt_axis, tell_axis
 from tomoalign_core.config import InputError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def bench_accuracy(
         raise InputError(f"--case {case[0] if case else ''}: no case of that name; there are {'; '.join(SUITE)}")
     if quick:
         chosen = [c for c in chosen if c.pixels <= LARGEST_QUICK]
-    _check_folder(json_path)
+    check_output("--json", json_path, scan)
     rows: list[Row] = []
     for done, one in enumerate(chosen, 1):
         rows += measure(one, methods, stacks=number, model=model, device=device)
@@ -92,7 +92,7 @@ def bench_scan(
     methods, chosen = method_names(method), str(choose_device(device))
     check_kind(kind)
     check_tilt_axis(tilt_axis)
-    _check_folder(json_path)
+    check_output("--json", json_path, stack, reference, angles)
     load_weights(model, chosen)  # a fault in it is told before minutes are spent
     table = None if reference is None else read_csv(reference)
     scan = read_stack(
@@ -135,11 +135,6 @@ def bench_show(
             raise InputError(f"--details {method}: these files hold {', '.join(methods)}")
         typer.echo(f"\n{method_table(rows, method)}")
         typer.echo(f"\n{in_words(rows, method)}")
-
-
-def _check_folder(path: Path | None) -> None:
-    if path is not None and not path.resolve().parent.is_dir():
-        raise InputError(f"{path}: the folder {path.resolve().parent} does not exist; make it first")
 
 
 def _write_rows(path: Path | None, rows: Sequence[Row | ScanRow]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -51,6 +53,26 @@ def override(settings: Any, part: str | None, **values: Any) -> Any:
         at_fault = [name for name in given if name in fault.names] or list(given)
         said = ", ".join(f"--{OPTIONS.get(name, name.replace('_', '-'))} {given[name]}" for name in at_fault)
         raise InputError(f"{said}: {fault.expected}") from None
+
+
+def check_output(option: str, path: Path | None, *inputs: Path | None, endings: Sequence[str] = ()) -> None:
+    """Refuse to write over what is read, into a folder that there is not, or under a name that says something else.
+
+    Parameters
+    ----------
+    option : what gave the path, as it is told.
+    endings : what the name may end in; anything if there are none.
+    """
+    if path is None:
+        return
+    if not path.resolve().parent.is_dir():
+        raise InputError(f"{path}: the folder {path.resolve().parent} does not exist; make it first")
+    if any(other is not None and other.resolve() == path.resolve() for other in inputs):
+        raise InputError(f"{option} {path}: is read, and would be written over; give another name")
+    if endings and path.suffix.lower() not in endings:
+        raise InputError(
+            f"{option} {path}: give a name that ends in {' or '.join(endings)}, as that is what is written"
+        )
 
 
 def check_kind(kind: str) -> None:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from tomoalign_core.geometry import Shifts
 
 
-from tomoalign_core.cli.root import app, check_kind, check_tilt_axis, override, tell_axis
+from tomoalign_core.cli.root import app, check_kind, check_output, check_tilt_axis, override, tell_axis
+
+STACKS, TABLES = (".h5", ".hdf5", ".hdf", ".nxs"), (".csv", ".txt")
+NOTHING_GAINED = 0.995  # of the residual before
 
 
 @app.command()
@@ -57,6 +60,7 @@ def simulate(
     settings = override(settings, None, seed=seed, engine=engine)
     from tomoalign_core.files.stacks import write_stack
 
+    check_output("OUT", out, scan, config, Path(volume) if volume else None, endings=STACKS)
     if scan is not None:
         proj, truth = _misaligned_scan(scan, settings)
     else:
@@ -102,9 +106,9 @@ def align(
 
     check_kind(kind)
     check_tilt_axis(tilt_axis)
-    for path in (shifts, out):
-        if path is not None and not path.resolve().parent.is_dir():
-            raise InputError(f"{path}: the folder {path.resolve().parent} does not exist; make it first")
+    check_output("--shifts", shifts, stack, angles, endings=TABLES)
+    check_output("--out", out, stack, angles, shifts, endings=STACKS)
+    check_method(method, model)
     scan = read_stack(
         stack,
         angles_path=angles,
@@ -136,7 +140,7 @@ def align(
     if scan.truth is not None:
         _print_error(found, scan.truth)
     elif found.used.sum() > 1:
-        _print_residual(scan, found)
+        _print_residual(scan, found, shifts)
 
 
 def _simulation_settings(config: Path | None, sample: str | None) -> SimulationConfig:
@@ -163,6 +167,18 @@ def _misaligned_scan(path: Path, settings: SimulationConfig) -> tuple[Any, Shift
     return move(scan.proj, truth), truth
 
 
+def check_method(method: str, model: str) -> None:
+    """Refuse a method or a model that there is not, before a stack is read."""
+    from tomoalign_core.align import METHODS, MISSING_METHODS, NETWORKS
+    from tomoalign_core.learn.weights import learned_from
+
+    if method not in METHODS:
+        missing = "".join(f"; {name} {why}" for name, why in MISSING_METHODS.items())
+        raise InputError(f"no method is called {method!r}; choose one of {', '.join(METHODS)}{missing}")
+    if method in NETWORKS:
+        learned_from(model)
+
+
 def _tell_outside(scan: Stack, method: str, model: str) -> None:
     """Say, before a network runs, how the stack differs from what it learned from."""
     from tomoalign_core.align import NETWORKS, outside_domain
@@ -180,19 +196,36 @@ def _write_aligned(out: Path, scan: Stack, found: Shifts, model: str) -> None:
     with count_bar("undoing the shifts", len(found)) as progress:
         write_undone(out, scan.proj, found, made_by=model, progress=progress)
     typer.echo(f"{out}: aligned stack")
+    if not found.used.all():
+        typer.echo("views left out stay in it as measured; tomoalign/valid and tomoalign/shifts/used say which")
 
 
-def _print_residual(scan: Stack, found: Shifts) -> None:
+def _print_residual(scan: Stack, found: Shifts, shifts: Path) -> None:
+    import numpy as np
+
     from tomoalign_core.align.residual import held_out_residual
+    from tomoalign_core.geometry import Shifts
     from tomoalign_core.progress import count_bar
 
-    with count_bar("predicting each view from the others", len(found)) as progress:
+    zero = np.zeros(len(found))
+    unmoved = Shifts.from_arrays(angle_rad=scan.angle_rad, dx_px=zero, dy_px=zero, used=found.used)
+    with count_bar("predicting each view from the others, as it was", len(found)) as progress:
+        before = held_out_residual(scan.proj, scan.angle_rad, unmoved, progress=progress)
+    with count_bar("predicting each view from the others, aligned", len(found)) as progress:
         residual = held_out_residual(scan.proj, scan.angle_rad, found, progress=progress)
-    odd = ", ".join(map(str, residual.suspects().tolist()))
     typer.echo(
-        f"held-out residual {residual.overall:.4f} (share of each view that the others do not explain; 0 is perfect); "
-        f"rotation axis at column {residual.axis_px:.2f}" + (f"; views that stand out: {odd}" if odd else "")
+        f"held-out residual {before.overall:.4f} as it was, {residual.overall:.4f} aligned: the share of each view "
+        "that the others do not explain; 0 is perfect"
     )
+    typer.echo(f"rotation axis of the aligned stack: column {residual.axis_px:.2f}, counted from 0")
+    if residual.overall > NOTHING_GAINED * before.overall:
+        typer.echo("by the residual nothing was gained: the scan was aligned as it was, or these shifts are not right")
+    odd = residual.suspects().tolist()
+    if odd:
+        typer.echo(
+            f"views that the others foretell worse than those beside them: {', '.join(map(str, odd))}; to leave one "
+            f"out, set its used to 0 in {shifts}"
+        )
     if residual.doubt():
         typer.echo(f"warning: {residual.doubt()}", err=True)
 

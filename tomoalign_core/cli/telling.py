@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tomoalign_core.cli.root import app, check_kind, check_tilt_axis, tell_axis
+from tomoalign_core.cli.root import app, check_kind, check_output, check_tilt_axis, tell_axis
 from tomoalign_core.config import InputError
 
 
@@ -59,8 +59,7 @@ def report(
 
     check_kind(kind)
     check_tilt_axis(tilt_axis)
-    if not out.resolve().parent.is_dir():
-        raise InputError(f"{out}: the folder {out.resolve().parent} does not exist; make it first")
+    check_output("--out", out, Path(what), shifts, angles)
     run = find_run(what) or (None if Path(what).exists() else named_run(what))
     if run is not None:
         if method or shifts:

@@ -26,6 +26,7 @@ Kind = Literal["auto", "attenuation", "counts"]
 TiltAxis = Literal["vertical", "horizontal"]
 Views = NDArray[Any] | Iterable[NDArray[Any]]
 
+MOST_ATTENUATION = 50.0  # of which nothing would come through
 MIN_VIEWS, MIN_PIXELS = 3, 8  # a sinusoid has three unknowns; the smallest detector a scan can be set to
 
 
@@ -89,6 +90,9 @@ def read_stack(
     angle_rad = _radians(raw.angle_deg, path)
     notes = raw.notes + _make_attenuation(raw, angle_rad, kind, path)
     notes += _told_empty(raw.data)
+    turns = int((np.diff(np.sign(np.diff(angle_rad))) != 0).sum())
+    if turns > 2:  # a full turn may begin anew
+        notes += (f"the angles go back and forth {turns} times: are they in the order of the views?",)
     if np.ptp(angle_rad) < np.deg2rad(6.3):
         notes += (f"the angles span only {np.rad2deg(np.ptp(angle_rad)):.2f} degrees: are they radians?",)
     if raw.truth is not None and len(raw.truth) != len(angle_rad):
@@ -205,10 +209,12 @@ def _make_attenuation(raw: RawStack, angle_rad: Float, kind: Kind, path: Path) -
 def _guess(proj: NDArray[np.float32]) -> str:
     """Say that pixels without a flat field were taken as attenuation, and whether they look like it."""
     guess = "no flat field: taken as attenuation"
+    if proj.max() > MOST_ATTENUATION:
+        return guess + f", though pixels reach {proj.max():.5g}: if these are counts, say so (--kind counts)"
     cols = proj.shape[2]
     outside = np.median(np.concatenate([proj[..., : max(1, cols // 20)], proj[..., -max(1, cols // 20) :]], axis=2))
     if outside - np.median(proj[..., cols // 3 : -(cols // 3)]) > proj.std() / 2:
-        guess += ", though it is brighter at the sides than in the middle: if these are counts, say so"
+        guess += ", though it is brighter at the sides than in the middle: if these are counts, say so (--kind counts)"
     return guess
 
 

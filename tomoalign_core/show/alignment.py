@@ -222,9 +222,10 @@ def _truth(truth: Shifts, part: str, dark: bool) -> go.Scatter:
 
 
 def _other(name: str, table: Shifts, part: str, look: tuple[str, str]) -> go.Scatter:
+    order = np.argsort(table.angle_rad, kind="stable")
     return go.Scatter(
-        x=np.rad2deg(table.angle_rad),
-        y=np.where(table.used, _values(table.gauge_free(), part), np.nan),
+        x=np.rad2deg(table.angle_rad)[order],
+        y=np.where(table.used, _values(table.gauge_free(), part), np.nan)[order],
         name=name,
         legendgroup=name,
         mode="lines",
@@ -234,15 +235,16 @@ def _other(name: str, table: Shifts, part: str, look: tuple[str, str]) -> go.Sca
 
 
 def _main(name: str, shifts: Shifts, part: str, unit: str) -> go.Scatter:
+    order = np.argsort(shifts.angle_rad, kind="stable")
     return go.Scatter(
-        x=np.rad2deg(shifts.angle_rad),
-        y=np.where(shifts.used, _values(shifts.gauge_free(), part), np.nan),
+        x=np.rad2deg(shifts.angle_rad)[order],
+        y=np.where(shifts.used, _values(shifts.gauge_free(), part), np.nan)[order],
         name=name,
         legendgroup=name,
         mode="lines+markers",
         line={"color": COLOUR[part], "width": 1.4},
         marker={"size": MARK if len(shifts) < MANY else MARK_OF_MANY, "color": COLOUR[part]},
-        customdata=np.arange(len(shifts)),
+        customdata=order,
         hovertemplate="view %{customdata}, %{x:.1f}°: %{y:.3f} " + unit + f"<extra>{part}</extra>",
     )
 
@@ -252,8 +254,9 @@ def _bands(shifts: Shifts, part: str) -> list[go.Scatter]:
     if part == "roll":
         return []
     sigma = shifts.dx_sigma_px if part == "dx" else shifts.dy_sigma_px
-    known = np.flatnonzero(np.isfinite(sigma) & shifts.used)
-    pieces = np.split(known, np.flatnonzero(np.diff(known) > 1) + 1) if known.size else []
+    order = np.argsort(shifts.angle_rad, kind="stable")
+    known = np.flatnonzero((np.isfinite(sigma) & shifts.used)[order])
+    pieces = [order[piece] for piece in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1)] if known.size else []
     angle, middle = np.rad2deg(shifts.angle_rad), _values(shifts, part)
     return [
         go.Scatter(
