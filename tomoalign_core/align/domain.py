@@ -24,6 +24,7 @@ LARGEST_PX, MOST_VIEWS = 96, 240  # a quick look is enough
 SIGMAS = 3.0  # of a normal jitter: hardly a view of the training moved farther
 OBJECT = 5.0  # times the noise of the blurred views: where an object stands out
 LEAST_OBJECT = 1e-3  # of all pixels; fewer stand out by chance
+FREE = 2.0  # from half to twice the sizes learned from is nothing to be told: by the bench, it carries over
 MARGIN, NOISE_MARGIN = 1.2, 1.5  # on shifts and noise, which are estimated
 DARK = 0.5  # of the object's contrast lies below the background
 INSIDE = 0.95  # share of the views that must lie in the learned range of shifts
@@ -56,7 +57,7 @@ def _size(shape: tuple[int, ...], data: DatasetConfig) -> str:
     factor = binning(n, rows, cols)
     given = (n, rows // factor, cols // factor)
     learned = [_span(getattr(data.scan, name)) for name in ("n_views", "n_rows", "n_cols")]
-    if all(low <= value <= high for value, (low, high) in zip(given, learned, strict=True)):
+    if all(low / FREE <= value <= FREE * high for value, (low, high) in zip(given, learned, strict=True)):
         return ""
     views, *sides = (_range(low, high) for low, high in learned)
     by = f", binned by {factor}," if factor > 1 else ""
