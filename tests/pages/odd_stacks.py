@@ -31,10 +31,11 @@ def odd_stack(path: Path, *, noise: float = 0.02) -> Path:
 
 
 def weights_of_larger_stacks(path: Path) -> Path:
-    """The network in the box, in a file that says that it learned from the mix of the presets."""
+    """The network in the box, in a file that says that it learned from stacks over twice as large as the odd one."""
     from tomoalign_core.learn.presets import wide_mix
     from tomoalign_core.learn.weights import load_weights, save_weights
 
     model = load_weights("pretrained")
-    save_weights(path, model.network, model.config, model.shape, learned_from=wide_mix())
+    scan = ScanConfig(n_views=(45, 90), n_rows=(80, 100), n_cols=(100, 120), range_deg=(115, 360))
+    save_weights(path, model.network, model.config, model.shape, learned_from=wide_mix().changed(scan=scan))
     return path
