@@ -31,7 +31,7 @@ LABELS = {
     "passes": "Passes",
 }
 # views, rows, columns and batch of the trainings of those names, at their largest
-SCANS = {"quick": (72, 80, 104, 3), "full": (120, 112, 144, 8), "notebook": (180, 256, 366, 1)}
+SCANS = {"quick": (76, 88, 112, 3), "full": (120, 112, 144, 8), "notebook": (180, 256, 366, 1)}
 
 
 class Asked(NamedTuple):

@@ -370,7 +370,8 @@ def test_memory_of_a_run_holds_its_validation_stacks(monkeypatch: pytest.MonkeyP
 def test_memory_of_a_run_counts_its_largest_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
     fake_machine(monkeypatch, free=20 * GB, total=23 * GB)
     ranged = preset("quick")
-    top = ranged.changed(dataset=ranged.dataset.changed(scan=ScanConfig(n_views=72, n_rows=80, n_cols=104)))
+    views, rows, cols = ranged.dataset.scan.largest_shape()
+    top = ranged.changed(dataset=ranged.dataset.changed(scan=ScanConfig(n_views=views, n_rows=rows, n_cols=cols)))
     assert memory_of(ranged) == memory_of(top)
 
 

@@ -126,7 +126,16 @@ def test_trained_weights_show_what_is_inside(trained: Path, workspace: Path, mon
     monkeypatch.setenv("TOMOALIGN_READONLY", "1")
     at = well(show("model", weights="pretrained", **SMALL))
     assert "centroid.safetensors" in words(at)
-    assert "72 views of 80 × 104 px" in words(at)
+    assert "76 views of 88 × 112 px" in words(at)
     at = well(show("model", weights=run.id, **SMALL))
     assert f"| epoch | {run.status().best_epoch} |" in words(at)
     assert run.config.key() in words(at)
+
+
+def test_the_scans_that_are_offered_are_those_of_the_trainings() -> None:
+    from pages.shared.model_form import SCANS
+    from tomoalign_core.learn.presets import preset
+
+    for name, scan in SCANS.items():
+        run = preset(name)
+        assert scan == (*run.dataset.scan.largest_shape(), run.train.batch), name
