@@ -89,6 +89,22 @@ class Shifts:
     def __len__(self) -> int:
         return len(self.angle_rad)
 
+    def taken(self, views: ArrayLike) -> Shifts:
+        """The table of these views alone, in their order: bool (N,), or their numbers."""
+        return Shifts(**{name: column[np.asarray(views)] for name, column in vars(self).items()})
+
+    def put(self, views: ArrayLike, part: Shifts) -> Shifts:
+        """The same table with the rows of ``part`` for these views, in their order.
+
+        >>> s = Shifts.from_arrays(angle_rad=[0.0, 1.0, 2.0], dx_px=[1.0, 2.0, 3.0], dy_px=[0.0, 0.0, 0.0])
+        >>> s.put([0, 1], s.taken([2, 0])).dx_px.tolist()
+        [3.0, 1.0, 3.0]
+        """
+        columns = {name: column.copy() for name, column in vars(self).items()}
+        for name, column in columns.items():
+            column[np.asarray(views)] = getattr(part, name)
+        return Shifts(**columns)
+
     def left_out(self, views: ArrayLike, reason: str) -> Shifts:
         """The same table with these views (bool (N,), or their numbers) not used, for this reason.
 

@@ -126,8 +126,7 @@ def _calibration(now: Found, truth: Shifts | None) -> None:
     if truth is None or not np.isfinite(now.shifts.dx_sigma_px[now.shifts.used]).any():
         return
     known = now.shifts.used & np.isfinite(now.shifts.dx_sigma_px) & np.isfinite(now.shifts.dy_sigma_px)
-    of_these = [Shifts(**{name: value[known] for name, value in vars(table).items()}) for table in (now.shifts, truth)]
-    st.caption(calibration(*of_these), help=HELP_CALIBRATION)
+    st.caption(calibration(now.shifts.taken(known), truth.taken(known)), help=HELP_CALIBRATION)
 
 
 def _per_view(result: Result, now: Found, known: Any) -> tuple[dict[str, np.ndarray], str]:

@@ -109,7 +109,4 @@ def _with_empty(found: Shifts, angle_rad: np.ndarray, shown: np.ndarray) -> Shif
     """The table of the views that show something, with the others in their places, not used."""
     nothing = np.zeros(len(angle_rad))
     whole = Shifts.from_arrays(angle_rad=angle_rad, dx_px=nothing, dy_px=nothing).left_out(~shown, EMPTY)
-    columns = {name: column.copy() for name, column in vars(whole).items()}
-    for name, column in columns.items():
-        column[shown] = getattr(found, name)
-    return Shifts(**columns)
+    return whole.put(shown, found)

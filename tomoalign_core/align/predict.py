@@ -55,18 +55,9 @@ def predict_shifts(
     kept = found.used
     if model.config.name == "centroid" and not kept.all() and kept.sum() >= LEAST_VIEWS:
         # what the views left out showed has pulled those beside them along
-        rest = _look(stack[kept], angle[kept], model, progress, _in_order(found, kept)).gauge_free()
-        found = _merged(found.gauge_free(), rest, kept)
-    return _in_order(found.gauge_free(), np.argsort(order))
-
-
-def _merged(table: Shifts, part: Shifts, views: np.ndarray) -> Shifts:
-    """The table with the numbers of ``part`` for these views (bool, (N,))."""
-    columns = {name: column.copy() for name, column in vars(table).items()}
-    for name, column in columns.items():
-        if name not in ("used", "reason"):
-            column[views] = getattr(part, name)
-    return Shifts(**columns)
+        rest = _look(stack[kept], angle[kept], model, progress, found.taken(kept)).gauge_free()
+        found = found.gauge_free().put(kept, rest)
+    return found.gauge_free().taken(np.argsort(order))
 
 
 def _better_start(proj: np.ndarray, found: Shifts) -> Shifts | None:
@@ -117,10 +108,6 @@ def _tensors(table: Shifts, factor: int, like: torch.Tensor) -> tuple[torch.Tens
     """Shifts (1, N, 2) in binned pixels, and rolls (1, N)."""
     shift = np.stack([table.dx_px, table.dy_px], -1) / factor
     return torch.from_numpy(shift)[None].to(like), torch.from_numpy(np.deg2rad(table.roll_deg))[None].to(like)
-
-
-def _in_order(table: Shifts, order: np.ndarray) -> Shifts:
-    return Shifts(**{name: column[order] for name, column in vars(table).items()})
 
 
 @contextmanager

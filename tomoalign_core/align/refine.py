@@ -112,7 +112,7 @@ def refine_shifts(
     used = used & _well_seen(proj.shape[1:], start)
     factor = int(np.ceil(np.sqrt(max(len(angle) ** 2 * proj[0].size / LARGEST_WORK, 1.0))))
     stack = binned(proj[used], factor)
-    here = binned_shifts(_only(start, used), factor)
+    here = binned_shifts(start.taken(used), factor)
     problem = _Problem(stack, angle[used], here)
     rounds: list[Round] = []
     best, gain, offset = start.gauge_free(), np.ones(len(angle)), np.zeros(len(angle))
@@ -128,7 +128,7 @@ def refine_shifts(
     judge(best, 0.0)
     for _ in range(ROUNDS):
         step = problem.improve()
-        table = _put_back(start, binned_shifts(problem.at_home(), 1 / factor), used).gauge_free()
+        table = start.put(used, binned_shifts(problem.at_home(), 1 / factor)).gauge_free()
         if not judge(table, step):
             break
         best = table
@@ -267,14 +267,3 @@ def _projector(basis: Float) -> Float:
     q, _ = np.linalg.qr(basis)
     out: Float = np.eye(len(basis)) - q @ q.T
     return out
-
-
-def _only(table: Shifts, views: NDArray[np.bool_]) -> Shifts:
-    return Shifts(**{name: getattr(table, name)[views] for name in table.__dataclass_fields__})
-
-
-def _put_back(table: Shifts, part: Shifts, views: NDArray[np.bool_]) -> Shifts:
-    columns = {name: getattr(table, name).copy() for name in table.__dataclass_fields__}
-    for name, column in columns.items():
-        column[views] = getattr(part, name)
-    return Shifts(**columns)

@@ -83,7 +83,7 @@ class Residual:
 
     def view(self, number: int, *, ddx_px: float = 0.0, ddy_px: float = 0.0, droll_deg: float = 0.0) -> ViewCheck:
         """Look at one view, as it is or moved further by hand: what the others say of it does not depend on it."""
-        place = _row(self.table, number)
+        place = self.table.taken([number])
         place = replace(
             place,
             dx_px=place.dx_px + ddx_px / self.factor,
@@ -249,10 +249,6 @@ def _without_gauge(shifts: Shifts, factor: int) -> Shifts:
     free = binned_shifts(shifts.gauge_free(), factor)
     dx, dy, roll = (np.nan_to_num(values) for values in (free.dx_px, free.dy_px, shifts.roll_deg))
     return replace(free, dx_px=dx, dy_px=dy, roll_deg=roll)
-
-
-def _row(table: Shifts, number: int) -> Shifts:
-    return Shifts(**{name: value[number : number + 1] for name, value in vars(table).items()})
 
 
 def _match(view: Images, said: Images) -> tuple[float, float, float]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tomoalign_core.cli.root import app, check_kind, check_output, check_tilt_axis, tell_axis
+from tomoalign_core.cli.root import app, check_kind, check_output, check_tilt_axis, read_asked
 from tomoalign_core.config import InputError
 
 if TYPE_CHECKING:
@@ -85,7 +85,6 @@ def bench_scan(
     """Every method on your scan as it is: what its own views say of each, and how far it is from a reference."""
     from tomoalign_core.bench import as_lines, judge_scan, method_names
     from tomoalign_core.files.shifts import read_csv
-    from tomoalign_core.files.stacks import read_stack
     from tomoalign_core.learn.train import choose_device
     from tomoalign_core.learn.weights import load_weights
 
@@ -95,17 +94,9 @@ def bench_scan(
     check_output("--json", json_path, stack, reference, angles)
     load_weights(model, chosen)  # a fault in it is told before minutes are spent
     table = None if reference is None else read_csv(reference)
-    scan = read_stack(
-        stack,
-        angles_path=angles,
-        data_path=data_path,
-        angles_data_path=angles_path,
-        kind=kind,  # type: ignore[arg-type]
-        tilt_axis=tilt_axis,  # type: ignore[arg-type]
+    scan = read_asked(
+        stack, angles=angles, data_path=data_path, angles_path=angles_path, kind=kind, tilt_axis=tilt_axis, err=True
     )
-    for words in scan.notes:
-        typer.echo(f"note: {words}", err=True)
-    tell_axis(scan.proj, tilt_axis, err=True)
 
     def on_row(row: ScanRow) -> None:
         typer.echo(f"{row.method}: " + (f"no answer: {row.why}" if row.why else f"{row.held_out:.4f}"), err=True)

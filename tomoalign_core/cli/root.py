@@ -13,6 +13,8 @@ from tomoalign_core.config import InputError
 if TYPE_CHECKING:
     import numpy as np
 
+    from tomoalign_core.files.stacks import Stack
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -85,6 +87,33 @@ def check_tilt_axis(tilt_axis: str) -> None:
     """Refuse an axis that there is not."""
     if tilt_axis not in ("vertical", "horizontal"):
         raise InputError(f"--tilt-axis {tilt_axis}: choose vertical or horizontal")
+
+
+def read_asked(
+    stack: Path,
+    *,
+    angles: Path | None,
+    data_path: str | None,
+    angles_path: str | None,
+    kind: str,
+    tilt_axis: str,
+    err: bool = False,
+) -> Stack:
+    """Read a stack as the options of a command ask for, and say what there is to note, on standard output or error."""
+    from tomoalign_core.files.stacks import read_stack
+
+    scan = read_stack(
+        stack,
+        angles_path=angles,
+        data_path=data_path,
+        angles_data_path=angles_path,
+        kind=kind,  # type: ignore[arg-type]
+        tilt_axis=tilt_axis,  # type: ignore[arg-type]
+    )
+    for note in scan.notes:
+        typer.echo(f"note: {note}", err=err)
+    tell_axis(scan.proj, tilt_axis, err=err)
+    return scan
 
 
 def tell_axis(proj: np.ndarray, tilt_axis: str, *, err: bool = False) -> None:

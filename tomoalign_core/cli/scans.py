@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tomoalign_core.geometry import Shifts
 
 
-from tomoalign_core.cli.root import app, check_kind, check_output, check_tilt_axis, override, tell_axis
+from tomoalign_core.cli.root import app, check_kind, check_output, check_tilt_axis, override, read_asked
 
 STACKS, TABLES = (".h5", ".hdf5", ".hdf", ".nxs"), (".csv", ".txt")
 NOTHING_GAINED = 0.995  # of the residual before
@@ -101,7 +101,6 @@ def align(
     from tomoalign_core.align.notes import left_out_words
     from tomoalign_core.align.rounds import told
     from tomoalign_core.files.shifts import write_csv
-    from tomoalign_core.files.stacks import read_stack
     from tomoalign_core.learn.train import choose_device
 
     check_kind(kind)
@@ -109,17 +108,9 @@ def align(
     check_output("--shifts", shifts, stack, angles, endings=TABLES)
     check_output("--out", out, stack, angles, shifts, endings=STACKS)
     check_method(method, model)
-    scan = read_stack(
-        stack,
-        angles_path=angles,
-        data_path=data_path,
-        angles_data_path=angles_path,
-        kind=kind,  # type: ignore[arg-type]
-        tilt_axis=tilt_axis,  # type: ignore[arg-type]
+    scan = read_asked(
+        stack, angles=angles, data_path=data_path, angles_path=angles_path, kind=kind, tilt_axis=tilt_axis
     )
-    for note in scan.notes:
-        typer.echo(f"note: {note}")
-    tell_axis(scan.proj, tilt_axis)
     _tell_outside(scan, method, model)
     began = time.perf_counter()
     found = find_shifts(

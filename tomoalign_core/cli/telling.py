@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tomoalign_core.cli.root import app, check_kind, check_output, check_tilt_axis, tell_axis
+from tomoalign_core.cli.root import app, check_kind, check_output, check_tilt_axis, read_asked
 from tomoalign_core.config import InputError
 
 
@@ -52,7 +52,6 @@ def report(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
     """Write one HTML file about a run or about the alignment of a stack: it needs no network and fits into a mail."""
-    from tomoalign_core.files.stacks import read_stack
     from tomoalign_core.learn.runs import find_run, named_run
     from tomoalign_core.report import aligned_report, run_report
     from tomoalign_core.show.report import write_report
@@ -68,14 +67,8 @@ def report(
     else:
         if not Path(what).exists():
             raise InputError(f"{what}: no such run and no such file; give a run's id or folder, or the path of a stack")
-        stack = read_stack(
-            what,
-            angles_path=angles,
-            data_path=data_path,
-            angles_data_path=angles_path,
-            kind=kind,  # type: ignore[arg-type]
-            tilt_axis=tilt_axis,  # type: ignore[arg-type]
+        stack = read_asked(
+            Path(what), angles=angles, data_path=data_path, angles_path=angles_path, kind=kind, tilt_axis=tilt_axis
         )
-        tell_axis(stack.proj, tilt_axis)
         write_report(out, aligned_report(stack, methods=method, model=model, shifts_path=shifts, device=device))
     typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB; open it in a browser")
