@@ -2,57 +2,205 @@
 
 The Cramér-Rao bound of ``metrics`` is that of one view against a template that is known. Nobody who aligns a scan has
 one: what a view should look like has to be told from the other views, which have moved as well. Of slow movements,
-which near views share, they tell little. How much is lost by that does not depend on the method, as long as it knows
-no more of the object than ``field`` does: its extent and the power of its details.
+which near views share, they tell little: an object of another shape would look the same.
+
+Let the object be Gaussian, of known extent and known power of its details, and nothing else of it be known. Then all
+views together are one Gaussian vector whose covariance C depends on the movements θ, and the Fisher information is
+
+    F_kl = tr(C⁻¹ ∂C/∂θ_k C⁻¹ ∂C/∂θ_l) / 2
+
+(Slepian 1954, Bangs 1971). A view moves along u as p(u - dx), a row of frequency q along v by the phase exp(-i q dy).
+In a disc, and with views that are spaced evenly, C is block-circulant in the view: the harmonics l of the angle do
+not mix, each has a block of columns by columns, and a movement of harmonic m leads from l to l + m. A view from behind
+is its mirror image: over half a turn the harmonics of dx are odd, those of dy even.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import linalg
+from scipy import fft
 
 from tomoalign_core.align.apply import undo_shifts
-from tomoalign_core.align.field import Field
-from tomoalign_core.geometry import Float, Shifts, centred_axis, gauge_functions
-from tomoalign_core.metrics import rms
+from tomoalign_core.geometry import Float, Shifts, centred_axis, gauge_vectors
+from tomoalign_core.metrics import cramer_rao
+from tomoalign_core.simulate.slices import path_of_mass
 
-LEVER_PX = 20.0  # a roll is counted as the movement this far from the centre
-ROLL_PX, GAIN = 3.0, 0.3  # hardly known beforehand: 9 degrees, a third
+SEEN = 0.01  # of the largest value: where the object ends
+LEVEL = 1.0  # rows whose powers lie within a factor e are taken together
+FAINTEST = 1e-3  # of the noise, summed over the views: rows below tell nothing
+OVERSAMPLED = 8
+
+
+class Ring(NamedTuple):
+    """Evenly spaced views: all of a half turn, or of a whole one."""
+
+    views: int
+    whole: bool
+
+    @property
+    def harmonics(self) -> int:
+        """Harmonics of the angle that the views can tell from each other."""
+        return self.views if self.whole else 2 * self.views
 
 
 def unknown_object_bound(
-    proj: NDArray[np.floating], clean: NDArray[np.floating], angle_rad: ArrayLike, truth: Shifts
+    clean: NDArray[np.floating],
+    angle_rad: ArrayLike,
+    truth: Shifts,
+    *,
+    gaussian: float = 0.0,
+    counts: float | None = None,
 ) -> tuple[float, float]:
     """The bound of a whole scan in dx and dy, px, of an object that is not known; the gauge is taken out.
 
-    Bayesian Cramér-Rao (Van Trees 1968, section 2.4) of dx, dy, roll, gain and offset of all views together, the object
-    a random field with the power and the extent that the views show. Who knows more of the object can do better: that
-    it has an outline, say.
+    Extent and power of the details are those of the stack; roll, gain and offset are taken as known. Views of a wedge
+    are given what those of a whole half turn, as densely spaced, would tell. Who knows more of the object, that it has
+    sharp outlines, say, can do better. Slopes are central differences, as in the bound of a known template; noise that
+    differs from pixel to pixel is taken as even, such that a known template would do as well.
 
     Parameters
     ----------
-    proj, clean : (N, V, U), with its noise, and without; some noise there must be.
+    clean : (N, V, U) attenuation without noise, moved.
     truth : the movements of the views.
+    gaussian, counts : the noise, as for ``metrics.cramer_rao``.
+
+    Returns
+    -------
+    Not numbers where the object is wider than the view: then there is no extent.
+
+    Raises
+    ------
+    ValueError
+        If there is no noise, or the angles are not evenly spaced.
     """
-    angle, n = np.asarray(angle_rad, float), len(proj)
-    edge = np.concatenate([clean[..., :4], clean[..., -4:]], -1).reshape(n, -1)
-    level = np.median(edge, axis=1)[:, None, None]
-    aligned, seen = undo_shifts(proj - level, truth)
-    still, _ = undo_shifts(clean - level, truth)
-    noise = max(rms(proj - clean), 1e-9)
-    down, across = np.gradient(still.astype(float), axis=(1, 2))
-    v, u = centred_axis(proj.shape[1])[:, None], centred_axis(proj.shape[2])
-    ways = [-across, -down, (v * across - u * down) / LEVER_PX, still.astype(float), np.ones_like(across)]
-    information = Field(angle, aligned.astype(float), noise).information([way * seen for way in ways]) / noise**2
-    largest = float(np.abs(clean).max())
-    spread = np.array([1e3, 1e3, ROLL_PX, GAIN, GAIN * largest])
-    covariance = linalg.inv(information + np.diag(np.repeat(1 / spread**2, n))).reshape(5, n, 5, n)
-    dx, dy = (_rms_without_gauge(covariance[k, :, k], angle, axis) for k, axis in enumerate(("dx", "dy")))
-    return dx, dy
+    ring = ring_of(np.asarray(angle_rad, float))
+    known, _ = cramer_rao(clean, gaussian=gaussian, counts=counts)
+    noise = np.sqrt((np.gradient(np.asarray(clean, float), axis=2) ** 2).sum() / (1 / known**2).sum())
+    still = _in_the_middle(clean, truth) / noise
+    cols = still.shape[2]
+    extent = _extent(still)
+    if extent >= cols / 2:
+        return float("nan"), float("nan")
+    rows = fft.dct(still, axis=1, norm="ortho")
+    frequency = np.pi * np.arange(still.shape[1]) / still.shape[1]
+    along, across = np.zeros(ring.harmonics), np.zeros(ring.harmonics)
+    for chosen, power in _levels(rows):
+        dx, dy = information(power, cols, extent, ring)
+        along += len(chosen) * dx
+        across += (np.sin(frequency[chosen]) ** 2).sum() * dy
+    return _rms_error(along, ring, "dx"), _rms_error(across, ring, "dy")
 
 
-def _rms_without_gauge(covariance: Float, angle_rad: Float, axis: str) -> float:
-    q, _ = np.linalg.qr(gauge_functions(angle_rad, axis=axis))
-    free = np.eye(len(angle_rad)) - q @ q.T
-    return float(np.sqrt(np.trace(free @ covariance @ free) / len(angle_rad)))
+def ring_of(angle_rad: Float) -> Ring:
+    """The ring of evenly spaced views that a scan is, or is a part of.
+
+    >>> ring_of(np.arange(60) * np.pi / 60), ring_of(np.arange(30) * np.deg2rad(4)).views
+    (Ring(views=60, whole=False), 45)
+    """
+    steps = np.diff(np.sort(angle_rad))
+    step = float(np.median(steps))
+    if not np.allclose(steps, step, rtol=1e-3) or step <= 0:
+        raise ValueError("the bound of an unknown object is that of evenly spaced views")
+    half = max(round(np.pi / step), 2)
+    return Ring(2 * half, True) if len(angle_rad) * step > 1.25 * np.pi else Ring(half, False)
+
+
+def information(power: Float, cols: int, extent: float, ring: Ring) -> tuple[Float, Float]:
+    """What one row of all views tells of a movement of each harmonic: in dx, px⁻², and in dy, over its frequency².
+
+    The movement has the norm 1 over the views of the ring, the noise of a pixel the variance 1.
+
+    Parameters
+    ----------
+    power : E |P(ω)|² of a row at the frequencies of an rfft.
+    cols, extent : columns of a view, and the radius of the object, px.
+    """
+    signal, slope = _blocks(power, cols, extent, ring)
+    whole = signal + np.eye(cols)
+    inverse = np.linalg.inv(whole)
+    moved = slope @ inverse
+    twice = moved @ slope.transpose(0, 2, 1)
+    flat = [x.reshape(len(whole), -1) for x in (inverse, whole, twice, moved, moved.transpose(0, 2, 1))]
+    inverse, whole, twice, moved, turned = flat
+    own = inverse @ twice.T
+    in_dx = own + own.T + 2 * turned @ moved.T
+    in_dy = inverse @ whole.T
+    in_dy = in_dy + in_dy.T - 2 * cols
+    count = np.arange(len(whole))
+    step = (count[:, None] - count) % len(whole)
+    sums = [np.bincount(step.ravel(), weights=x.ravel(), minlength=len(whole)) for x in (in_dx, in_dy)]
+    return sums[0] / (2 * ring.views), sums[1] / (2 * ring.views)
+
+
+def _blocks(power: Float, cols: int, extent: float, ring: Ring) -> tuple[Float, Float]:
+    """Covariance of the object in the views, and that of its shift, of each harmonic: (harmonics, U, U) each.
+
+    The object is made of dots all over a disc; each is seen as the kernel whose spectrum is the root of the power.
+    """
+    amplitude = np.sqrt(np.maximum(power, 0)).astype(complex)
+    width = 2 * (len(power) - 1)
+    amplitude[-1] /= 2  # at the end of the band, where ω and -ω are one
+    omega = 2 * np.pi * np.arange(len(power)) / width
+    kernels = [_fine(spectrum, width) for spectrum in (amplitude, -1j * np.sin(omega) * amplitude)]
+    count = int(np.ceil(extent))
+    radius = (np.arange(count) + 0.5) * extent / count
+    share = radius / radius.sum()
+    turns = 1 << int(np.ceil(np.log2(8 * extent + 64)))
+    place = radius[:, None] * np.cos(2 * np.pi * np.arange(turns) / turns)
+    at = np.round((centred_axis(cols)[:, None, None] - place) * OVERSAMPLED).astype(int)
+    seen, shifted = (np.fft.rfft(kernel[at % len(kernel)], axis=2).real / turns for kernel in kernels)
+    signal = np.zeros((ring.harmonics, cols, cols))
+    slope = np.zeros_like(signal)
+    for harmonic in range(-(turns // 2) + 1, turns // 2):
+        dots, moved = seen[..., abs(harmonic)], shifted[..., abs(harmonic)]
+        signal[harmonic % ring.harmonics] += ring.views * (dots * share) @ dots.T
+        slope[harmonic % ring.harmonics] += ring.views * (moved * share) @ dots.T
+    return signal, slope
+
+
+def _fine(spectrum: NDArray[np.complex128], width: int) -> Float:
+    wide = np.zeros(width * OVERSAMPLED // 2 + 1, complex)
+    wide[: len(spectrum)] = spectrum
+    found: Float = np.fft.irfft(wide, width * OVERSAMPLED) * OVERSAMPLED
+    return found
+
+
+def _extent(still: Float) -> float:
+    """How far the object reaches from the axis, px: in most of the views, some of which may have lost a part of it."""
+    reach = np.abs(centred_axis(still.shape[2]))
+    shown = (np.abs(still) > SEEN * np.abs(still).max()).any(1)
+    return float(np.median([reach[view].max(initial=0.5) for view in shown])) + 0.5
+
+
+def _levels(rows: Float) -> list[tuple[NDArray[np.intp], Float]]:
+    """Rows (N, V, U) of one power, those that tell anything, and its spectrum."""
+    spectrum = np.abs(np.fft.rfft(rows, 2 * rows.shape[2], axis=2)) ** 2
+    power = spectrum.mean(0)
+    loud = power.mean(1)
+    level = np.floor(np.log(np.maximum(loud, 1e-30) / loud.max()) / LEVEL)
+    groups = [np.flatnonzero(level == one) for one in np.unique(level)]
+    return [(g, power[g].mean(0)) for g in groups if loud[g].max() * len(rows) > FAINTEST * rows.shape[2]]
+
+
+def _in_the_middle(clean: NDArray[np.floating], truth: Shifts) -> Float:
+    """The object as it would be seen by a still stage, its mass on the axis, its background taken away."""
+    edge = np.concatenate([clean[..., :4], clean[..., -4:]], -1).reshape(len(clean), -1)
+    object_ = clean - np.median(edge, axis=1)[:, None, None]
+    aligned, _ = undo_shifts(object_, truth)
+    aside = gauge_vectors(truth.angle_rad, truth.roll_deg) @ np.append(path_of_mass(aligned, truth.angle_rad), 0.0)
+    middle, seen = undo_shifts(
+        object_, replace(truth, dx_px=truth.dx_px + aside[:, 0], dy_px=truth.dy_px + aside[:, 1])
+    )
+    return np.where(seen, middle, 0.0).astype(float)
+
+
+def _rms_error(information_of: Float, ring: Ring, axis: str) -> float:
+    """Root mean square over the views, px: of all harmonics that there are but the gauge."""
+    step = 1 if ring.whole else 2
+    first, gauge = (0 if ring.whole else 1, (1, ring.harmonics - 1)) if axis == "dx" else (0, (0,))
+    harmonics = [m for m in range(first, ring.harmonics, step) if m not in gauge]
+    return float(np.sqrt((1 / np.maximum(information_of[harmonics], 1e-12)).sum() / ring.views))

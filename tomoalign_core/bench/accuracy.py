@@ -17,7 +17,7 @@ from tomoalign_core.bench.suite import FIRST_SEED, Case, scans
 from tomoalign_core.config import InputError, MisalignConfig
 from tomoalign_core.files.stacks import read_stack
 from tomoalign_core.geometry import Shifts, shift_error
-from tomoalign_core.metrics import scan_bound, score_shifts
+from tomoalign_core.metrics import rms, scan_bound, score_shifts
 from tomoalign_core.simulate import LabelledScan
 from tomoalign_core.simulate.misalign import draw_shifts
 
@@ -27,7 +27,7 @@ SCAN_STAGES = {
     "uniform ±10 px": MisalignConfig(dx_sigma_px=0, dy_sigma_px=0, uniform_px=10),
 }
 UNKNOWN = (float("nan"), float("nan"))
-LARGEST_LIMIT = 1.2e9  # views squared times pixels; beyond, the bound of an unknown object takes minutes
+LARGEST_LIMIT = 1e7  # views times columns squared; beyond, the bound of an unknown object takes minutes
 
 
 class Labelled(NamedTuple):
@@ -46,8 +46,10 @@ class Row:
     ``stacks`` counts those on which the method gave an answer; without any, all figures are not a number.
     ``worst_px`` is the largest error of any view in dx or dy, ``bound_…`` the Cramér-Rao bound of a view against a
     known template (0 without noise, not a number where it is unknown), ``limit_…`` that of all views of an object that
-    nobody knows (see ``align.limit``; not a number without noise or for large stacks), ``within_…`` the share of views
-    within 1 and 2 of the σ that the method states, ``left_out`` the share that it leaves out: those are in no figure.
+    nobody knows (see ``align.limit``; not a number without noise, of objects wider than the view, and for large
+    stacks), ``within_…`` the share of views within 1 and 2 of the σ that the method states, ``left_out`` the share that
+    it leaves out: those are in no figure. ``same_…`` is the part of the error that is the same in all stacks, where
+    they are one real scan moved in different ways: what the scan itself had left, or what the method makes of it.
     """
 
     case: str
@@ -65,6 +67,8 @@ class Row:
     within_2_sigma: float
     left_out: float
     seconds: float
+    same_dx_px: float = float("nan")
+    same_dy_px: float = float("nan")
 
     @property
     def ratio(self) -> tuple[float, float]:
@@ -109,18 +113,29 @@ def on_a_scan(
     for name, stage in SCAN_STAGES.items():
         truths = [draw_shifts(stage, scan.angle_rad, np.random.default_rng(FIRST_SEED + i)) for i in range(stacks)]
         moved = [Labelled(align.move_views(scan.proj, t), t) for t in truths]
-        rows += over(f"{path.stem}, {name}", moved, methods, model=model, device=device)
+        rows += over(f"{path.stem}, {name}", moved, methods, model=model, device=device, one_scan=True)
     return rows
 
 
-def over(name: str, stacks: Sequence[Labelled], methods: Sequence[str], *, model: str, device: str) -> list[Row]:
-    """Score methods on labelled stacks; seconds are the median of the runs, so the first may be cold."""
+def over(
+    name: str,
+    stacks: Sequence[Labelled],
+    methods: Sequence[str],
+    *,
+    model: str,
+    device: str,
+    one_scan: bool = False,
+) -> list[Row]:
+    """Score methods on labelled stacks; seconds are the median of the runs, so the first may be cold.
+
+    one_scan : the stacks are one scan, moved in different ways: the error that they share is scored as well.
+    """
     rows = []
     bound_dx, bound_dy = np.median([one.bound for one in stacks], axis=0)
     limit_dx, limit_dy = np.median([one.limit for one in stacks], axis=0)
     for method in methods:
         find = finder(method, model, device)
-        figures, within, left_out = [], [], []
+        figures, within, left_out, errors = [], [], [], []
         for proj, truth, *_ in stacks:
             began = time.perf_counter()
             try:
@@ -133,15 +148,18 @@ def over(name: str, stacks: Sequence[Labelled], methods: Sequence[str], *, model
             figures.append((score.dx_rmse_px, score.dy_rmse_px, score.roll_rmse_deg, worst, seconds))
             within.append(_within(found, truth))
             left_out.append(1 - found.used.mean())
+            errors.append(shift_error(found, truth))
         unknown = np.full((1, 5), np.nan)
         dx, dy, roll, worst, seconds = np.median(figures or unknown, axis=0)
         one, two = np.mean(within or unknown[:, :2], axis=0)
+        same_dx, same_dy = _same(errors) if one_scan and len(errors) > 1 else UNKNOWN
         rows.append(
             Row(
                 case=name, method=method, stacks=len(figures), dx_px=float(dx), dy_px=float(dy), roll_deg=float(roll),
                 worst_px=float(worst), bound_dx_px=float(bound_dx), bound_dy_px=float(bound_dy),
                 limit_dx_px=float(limit_dx), limit_dy_px=float(limit_dy), within_1_sigma=float(one),
                 within_2_sigma=float(two), left_out=float(np.mean(left_out or np.nan)), seconds=float(seconds),
+                same_dx_px=same_dx, same_dy_px=same_dy,
             )
         )  # fmt: skip
     return rows
@@ -165,8 +183,9 @@ def as_table(rows: Sequence[Row], methods: Sequence[str]) -> str:
 def _labelled(scan: LabelledScan) -> Labelled:
     proj, clean = scan.proj.numpy(), scan.clean.numpy()
     bound = scan_bound(clean, gaussian=scan.gaussian, counts=scan.counts)
-    known = bound[0] > 0 and len(proj) ** 2 * proj[0].size <= LARGEST_LIMIT
-    limit = unknown_object_bound(proj, clean, scan.angle_rad, scan.shifts) if known else UNKNOWN
+    limit = UNKNOWN
+    if bound[0] > 0 and len(proj) * proj.shape[2] ** 2 <= LARGEST_LIMIT:
+        limit = unknown_object_bound(clean, scan.angle_rad, scan.shifts, gaussian=scan.gaussian, counts=scan.counts)
     return Labelled(proj, scan.shifts, bound, limit)
 
 
@@ -175,6 +194,14 @@ def finder(method: str, model: str, device: str) -> Callable[[np.ndarray, np.nda
     if method in RIVALS:
         return lambda proj, angle_rad: rival_shifts(method, proj, angle_rad)
     return lambda proj, angle_rad: align.find_shifts(proj, angle_rad, method=method, model=model, device=device)
+
+
+def _same(errors: Sequence[Shifts]) -> tuple[float, float]:
+    """The error that views have in the mean over several stacks, in dx and dy: root mean square over the views, px."""
+    weight = np.array([error.used for error in errors], float)
+    share = weight / np.maximum(weight.sum(0), 1)
+    dx, dy = ([getattr(error, name) for error in errors] for name in ("dx_px", "dy_px"))
+    return rms((share * dx).sum(0)), rms((share * dy).sum(0))
 
 
 def _within(found: Shifts, truth: Shifts) -> tuple[float, float]:

@@ -76,12 +76,23 @@ def in_words(rows: Sequence[Row], method: str) -> str:
     known = shares[np.isfinite(shares).all(axis=1)]
     if len(known):
         told.append(f"{known[:, 0].mean():.0%} of the views lie within σ, {known[:, 1].mean():.0%} within 2 σ")
+    told += [
+        f"{row.case}: of {row.dx_px:.3f} / {row.dy_px:.3f} px, {row.same_dx_px:.3f} / {row.same_dy_px:.3f} are the same "
+        f"in all {row.stacks} stacks, {_rest(row.dx_px, row.same_dx_px):.3f} / {_rest(row.dy_px, row.same_dy_px):.3f} differ"
+        for row in ours
+        if np.isfinite(row.same_dx_px)
+    ]
     worse = [row.case for row in ours if _beaten(row, rows)]
     told.append(
         f"behind the best rival, in dx or dy, by more than 2 % and 0.001 px in {len(worse)} of {len(ours)} kinds"
         + (f": {'; '.join(worse)}" if worse else "")
     )
     return f"{method}: " + ". ".join(told) + "."
+
+
+def _rest(error: float, same: float) -> float:
+    """What is left of an error without a part that is independent of it."""
+    return float(np.sqrt(max(error**2 - same**2, 0.0)))
 
 
 def _beaten(row: Row, rows: Sequence[Row]) -> bool:
