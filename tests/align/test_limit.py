@@ -1,4 +1,4 @@
-"""The bound of an unknown object: its information against that of the covariance written out, and what it depends on."""
+"""The bound of an unknown object: its information against the covariance written out, and what it depends on."""
 
 from __future__ import annotations
 

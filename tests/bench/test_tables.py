@@ -50,6 +50,12 @@ def test_words_say_how_far_from_the_bound_and_where_a_rival_is_better() -> None:
     assert "in 0 of 1 kinds." in in_words([OURS, replace(better, stacks=0)], "network")
 
 
+def test_of_a_real_scan_it_is_told_what_its_stacks_share() -> None:
+    words = in_words([replace(OURS, same_dx_px=0.036, same_dy_px=0.04)], "network")
+    assert "a: of its error 0.036 / 0.040 px are the same in all 3 stacks" in words
+    assert "0.048 / 0.000 px differ" in words and "same in all" not in in_words([OURS], "network")
+
+
 def test_the_command_prints_all_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = keep(tmp_path / "a.json", OURS, THEIRS)
     bench_show([path], details=["network"])

@@ -77,22 +77,41 @@ def unknown_object_bound(
     ValueError
         If there is no noise, or the angles are not evenly spaced.
     """
+    by_harmonic = harmonic_bounds(clean, angle_rad, truth, gaussian=gaussian, counts=counts)
+    views = ring_of(np.asarray(angle_rad, float)).views
+    dx, dy = (float(np.sqrt(sum(error**2 for error in axis.values()) / views)) for axis in by_harmonic)
+    return dx, dy
+
+
+def harmonic_bounds(
+    clean: NDArray[np.floating],
+    angle_rad: ArrayLike,
+    truth: Shifts,
+    *,
+    gaussian: float = 0.0,
+    counts: float | None = None,
+) -> tuple[dict[int, float], dict[int, float]]:
+    """The same for each movement that goes like a harmonic of the view angle: of dx and of dy, px by harmonic.
+
+    Each is the bound of the amplitude of a movement of norm 1 over the views, as an error of every view would be if all
+    harmonics had it. The harmonic h and the one that is as far from the end are sine and cosine of one frequency.
+    """
     ring = ring_of(np.asarray(angle_rad, float))
     known, _ = cramer_rao(clean, gaussian=gaussian, counts=counts)
-    noise = np.sqrt((np.gradient(np.asarray(clean, float), axis=2) ** 2).sum() / (1 / known**2).sum())
+    noise = float(np.sqrt((np.gradient(np.asarray(clean, float), axis=2) ** 2).sum() / (1 / known**2).sum()))
     still = _in_the_middle(clean, truth) / noise
     cols = still.shape[2]
     extent = _extent(still)
-    if extent >= cols / 2:
-        return float("nan"), float("nan")
-    rows = fft.dct(still, axis=1, norm="ortho")
-    frequency = np.pi * np.arange(still.shape[1]) / still.shape[1]
     along, across = np.zeros(ring.harmonics), np.zeros(ring.harmonics)
-    for chosen, power in _levels(rows):
-        dx, dy = information(power, cols, extent, ring)
-        along += len(chosen) * dx
-        across += (np.sin(frequency[chosen]) ** 2).sum() * dy
-    return _rms_error(along, ring, "dx"), _rms_error(across, ring, "dy")
+    frequency = np.pi * np.arange(still.shape[1]) / still.shape[1]
+    if extent >= cols / 2:
+        along[:] = across[:] = np.nan
+    else:
+        for chosen, power in _levels(fft.dct(still, axis=1, norm="ortho")):
+            dx, dy = information(power, cols, extent, ring)
+            along += len(chosen) * dx
+            across += (np.sin(frequency[chosen]) ** 2).sum() * dy
+    return _bounds(along, ring, "dx"), _bounds(across, ring, "dy")
 
 
 def ring_of(angle_rad: Float) -> Ring:
@@ -124,16 +143,20 @@ def information(power: Float, cols: int, extent: float, ring: Ring) -> tuple[Flo
     inverse = np.linalg.inv(whole)
     moved = slope @ inverse
     twice = moved @ slope.transpose(0, 2, 1)
-    flat = [x.reshape(len(whole), -1) for x in (inverse, whole, twice, moved, moved.transpose(0, 2, 1))]
-    inverse, whole, twice, moved, turned = flat
-    own = inverse @ twice.T
-    in_dx = own + own.T + 2 * turned @ moved.T
-    in_dy = inverse @ whole.T
+    in_dx = _traces(inverse, twice)
+    in_dx = in_dx + in_dx.T + 2 * _traces(moved.transpose(0, 2, 1), moved)
+    in_dy = _traces(inverse, whole)
     in_dy = in_dy + in_dy.T - 2 * cols
     count = np.arange(len(whole))
     step = (count[:, None] - count) % len(whole)
     sums = [np.bincount(step.ravel(), weights=x.ravel(), minlength=len(whole)) for x in (in_dx, in_dy)]
     return sums[0] / (2 * ring.views), sums[1] / (2 * ring.views)
+
+
+def _traces(blocks: Float, others: Float) -> Float:
+    """tr(A_lᵀ B_k) of all pairs of blocks (L, U, U): (L, L)."""
+    found: Float = blocks.reshape(len(blocks), -1) @ others.reshape(len(others), -1).T
+    return found
 
 
 def _blocks(power: Float, cols: int, extent: float, ring: Ring) -> tuple[Float, Float]:
@@ -195,12 +218,13 @@ def _in_the_middle(clean: NDArray[np.floating], truth: Shifts) -> Float:
     middle, seen = undo_shifts(
         object_, replace(truth, dx_px=truth.dx_px + aside[:, 0], dy_px=truth.dy_px + aside[:, 1])
     )
-    return np.where(seen, middle, 0.0).astype(float)
+    found: Float = np.where(seen, middle, 0.0).astype(float)
+    return found
 
 
-def _rms_error(information_of: Float, ring: Ring, axis: str) -> float:
-    """Root mean square over the views, px: of all harmonics that there are but the gauge."""
-    step = 1 if ring.whole else 2
+def _bounds(information_of: Float, ring: Ring, axis: str) -> dict[int, float]:
+    """Of every harmonic that there is, but for the gauge."""
     first, gauge = (0 if ring.whole else 1, (1, ring.harmonics - 1)) if axis == "dx" else (0, (0,))
-    harmonics = [m for m in range(first, ring.harmonics, step) if m not in gauge]
-    return float(np.sqrt((1 / np.maximum(information_of[harmonics], 1e-12)).sum() / ring.views))
+    step = 1 if ring.whole else 2
+    there = [m for m in range(first, ring.harmonics, step) if m not in gauge]
+    return {m: float(1 / np.sqrt(np.maximum(information_of[m], 1e-12))) for m in there}

@@ -76,12 +76,7 @@ def in_words(rows: Sequence[Row], method: str) -> str:
     known = shares[np.isfinite(shares).all(axis=1)]
     if len(known):
         told.append(f"{known[:, 0].mean():.0%} of the views lie within σ, {known[:, 1].mean():.0%} within 2 σ")
-    told += [
-        f"{row.case}: of {row.dx_px:.3f} / {row.dy_px:.3f} px, {row.same_dx_px:.3f} / {row.same_dy_px:.3f} are the same "
-        f"in all {row.stacks} stacks, {_rest(row.dx_px, row.same_dx_px):.3f} / {_rest(row.dy_px, row.same_dy_px):.3f} differ"
-        for row in ours
-        if np.isfinite(row.same_dx_px)
-    ]
+    told += [_shared(row) for row in ours if np.isfinite(row.same_dx_px)]
     worse = [row.case for row in ours if _beaten(row, rows)]
     told.append(
         f"behind the best rival, in dx or dy, by more than 2 % and 0.001 px in {len(worse)} of {len(ours)} kinds"
@@ -90,9 +85,14 @@ def in_words(rows: Sequence[Row], method: str) -> str:
     return f"{method}: " + ". ".join(told) + "."
 
 
-def _rest(error: float, same: float) -> float:
-    """What is left of an error without a part that is independent of it."""
-    return float(np.sqrt(max(error**2 - same**2, 0.0)))
+def _shared(row: Row) -> str:
+    """How much of the error on a real scan is the same however it was moved."""
+    pairs = ((row.dx_px, row.same_dx_px), (row.dy_px, row.same_dy_px))
+    dx, dy = (np.sqrt(max(error**2 - same**2, 0.0)) for error, same in pairs)
+    return (
+        f"{row.case}: of its error {row.same_dx_px:.3f} / {row.same_dy_px:.3f} px are the same in all {row.stacks} "
+        f"stacks, which is what the scan had left or the method adds; {dx:.3f} / {dy:.3f} px differ"
+    )
 
 
 def _beaten(row: Row, rows: Sequence[Row]) -> bool:
