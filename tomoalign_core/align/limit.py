@@ -140,7 +140,7 @@ def information(power: Float, cols: int, extent: float, ring: Ring) -> tuple[Flo
     """
     signal, slope = _blocks(power, cols, extent, ring)
     whole = signal + np.eye(cols)
-    inverse = np.linalg.inv(whole)
+    inverse: Float = np.linalg.inv(whole)
     moved = slope @ inverse
     twice = moved @ slope.transpose(0, 2, 1)
     in_dx = _traces(inverse, twice)
