@@ -140,7 +140,7 @@ def information(power: Float, cols: int, extent: float, ring: Ring) -> tuple[Flo
     """
     signal, slope = _blocks(power, cols, extent, ring)
     whole = signal + np.eye(cols)
-    inverse: Float = np.linalg.inv(whole)
+    inverse = np.asarray(np.linalg.inv(whole), float)
     moved = slope @ inverse
     twice = moved @ slope.transpose(0, 2, 1)
     in_dx = _traces(inverse, twice)
@@ -215,11 +215,10 @@ def _in_the_middle(clean: NDArray[np.floating], truth: Shifts) -> Float:
     object_ = clean - np.median(edge, axis=1)[:, None, None]
     aligned, _ = undo_shifts(object_, truth)
     aside = gauge_vectors(truth.angle_rad, truth.roll_deg) @ np.append(path_of_mass(aligned, truth.angle_rad), 0.0)
-    middle, seen = undo_shifts(
+    middle, _ = undo_shifts(
         object_, replace(truth, dx_px=truth.dx_px + aside[:, 0], dy_px=truth.dy_px + aside[:, 1])
     )
-    found: Float = np.where(seen, middle, 0.0).astype(float)
-    return found
+    return np.asarray(middle, float)  # where nothing was seen, the border goes on: no edge that was not there
 
 
 def _bounds(information_of: Float, ring: Ring, axis: str) -> dict[int, float]:
