@@ -215,9 +215,7 @@ def _in_the_middle(clean: NDArray[np.floating], truth: Shifts) -> Float:
     object_ = clean - np.median(edge, axis=1)[:, None, None]
     aligned, _ = undo_shifts(object_, truth)
     aside = gauge_vectors(truth.angle_rad, truth.roll_deg) @ np.append(path_of_mass(aligned, truth.angle_rad), 0.0)
-    middle, _ = undo_shifts(
-        object_, replace(truth, dx_px=truth.dx_px + aside[:, 0], dy_px=truth.dy_px + aside[:, 1])
-    )
+    middle, _ = undo_shifts(object_, replace(truth, dx_px=truth.dx_px + aside[:, 0], dy_px=truth.dy_px + aside[:, 1]))
     return np.asarray(middle, float)  # where nothing was seen, the border goes on: no edge that was not there
 
 
