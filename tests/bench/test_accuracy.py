@@ -12,8 +12,9 @@ from tomoalign_core.align import find_shifts
 from tomoalign_core.bench import SUITE, Row, as_table, measure, method_names, scans
 from tomoalign_core.bench.rivals import RIVALS, rival_shifts
 from tomoalign_core.cli.benching import bench_accuracy
-from tomoalign_core.config import InputError
+from tomoalign_core.config import InputError, MisalignConfig, NoiseConfig, ScanConfig, SimulationConfig
 from tomoalign_core.metrics import scan_bound, score_shifts
+from tomoalign_core.simulate import simulate
 
 PLAIN = "blobs, 3 % noise"
 
@@ -102,3 +103,22 @@ def test_the_command_prints_a_table_and_writes_all_figures(tmp_path: Path, capsy
 def test_a_case_that_there_is_not_is_refused() -> None:
     with pytest.raises(InputError, match="--case fog"):
         bench_accuracy(case=["fog"])
+
+
+def test_what_a_scan_had_left_is_the_same_in_all_stacks_that_are_made_of_it(tmp_path: Path) -> None:
+    """Made of a scan whose views are still off, all stacks err by that, and by little else."""
+    left = SimulationConfig(
+        scan=ScanConfig(n_views=40, n_rows=40, n_cols=64),
+        misalign=MisalignConfig(dx_sigma_px=0.3, dy_sigma_px=0.0),
+        noise=NoiseConfig(gaussian=0.005),
+        seed=4,
+    )
+    scan, out = simulate(left), tmp_path / "a.json"
+    np.savez(tmp_path / "scan.npz", proj=scan.proj.numpy(), angles_deg=np.rad2deg(scan.angle_rad))
+    bench_accuracy(case=["48 ×"], method=["center-of-mass"], scan=tmp_path / "scan.npz", json_path=out)
+    simulated, *of_scan = json.loads(out.read_text())
+    assert simulated["stacks"] == 3 and simulated["same_dx_px"] is None
+    assert [row["stacks"] for row in of_scan] == [5, 5]
+    expected = np.std(scan.shifts.gauge_free().dx_px)
+    assert of_scan[0]["same_dx_px"] == pytest.approx(expected, rel=0.3)
+    assert of_scan[0]["same_dx_px"] == pytest.approx(of_scan[0]["dx_px"], rel=0.2)

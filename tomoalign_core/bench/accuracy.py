@@ -105,7 +105,7 @@ def measure(
 
 
 def on_a_scan(
-    path: Path, methods: Sequence[str], *, stacks: int = 5, model: str = "pretrained", device: str = "cpu"
+    path: Path, methods: Sequence[str], *, stacks: int, model: str = "pretrained", device: str = "cpu"
 ) -> list[Row]:
     """Score methods on a well aligned real scan, into which known movements are injected."""
     scan = read_stack(path)

@@ -15,6 +15,8 @@ from tomoalign_core.config import InputError
 if TYPE_CHECKING:
     from tomoalign_core.bench import Row, ScanRow
 
+STACKS, STACKS_OF_SCAN = 3, 5
+
 bench = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Measure every method, on simulated stacks or on your scan."
 )
@@ -33,7 +35,9 @@ def bench_accuracy(
     ] = None,
     method: Annotated[list[str] | None, typer.Option(help="Only this method; may be repeated")] = None,
     model: Annotated[str, typer.Option(help="Network: pretrained, a run, or a .safetensors file")] = "pretrained",
-    stacks: Annotated[int, typer.Option(help="Stacks a case, each of its own seed", min=1)] = 3,
+    stacks: Annotated[
+        int | None, typer.Option(help="Stacks a case, each of its own seed; left out, 3, and 5 of a real scan", min=1)
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="One stack a case, and no large ones")] = False,
     scan: Annotated[
         Path | None, typer.Option(help="A well aligned real scan too, with known movements injected")
@@ -45,7 +49,8 @@ def bench_accuracy(
     from tomoalign_core.bench import SUITE, as_table, measure, method_names, on_a_scan
     from tomoalign_core.bench.suite import LARGEST_QUICK
 
-    methods, number = method_names(method), 1 if quick else stacks
+    methods = method_names(method)
+    number, of_scan = (1, 1) if quick else (stacks or STACKS, stacks or STACKS_OF_SCAN)
     chosen = [c for c in SUITE.values() if not case or any(part in c.name for part in case)]
     if not chosen:
         raise InputError(f"--case {case[0] if case else ''}: no case of that name; there are {'; '.join(SUITE)}")
@@ -57,7 +62,7 @@ def bench_accuracy(
         rows += measure(one, methods, stacks=number, model=model, device=device)
         typer.echo(f"{done} of {len(chosen)}: {one.name}", err=True)
     if scan is not None:
-        rows += on_a_scan(scan, methods, stacks=number, model=model, device=device)
+        rows += on_a_scan(scan, methods, stacks=of_scan, model=model, device=device)
     typer.echo(as_table(rows, methods))
     _write_rows(json_path, rows)
 
