@@ -3,7 +3,7 @@
     python tests/benchmarks/limit.py [CASE]
 
 For a stack of the suite of ``bench accuracy``: the error that is possible at best, as multiples of the Cramér-Rao bound
-of a known template.
+of a known template; and that bound for roll.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from tomoalign_core.align.limit import harmonic_bounds, unknown_object_bound
 from tomoalign_core.bench import SUITE
 from tomoalign_core.bench.suite import scans
-from tomoalign_core.metrics import scan_bound
+from tomoalign_core.metrics import scan_bound, scan_roll_bound
 
 
 def main(case: str) -> None:
@@ -22,7 +22,8 @@ def main(case: str) -> None:
     clean, noise = scan.clean.numpy(), {"gaussian": scan.gaussian, "counts": scan.counts}
     known = scan_bound(clean, **noise)
     whole = unknown_object_bound(clean, scan.angle_rad, scan.shifts, **noise)
-    print(f"{case}: dx {whole[0] / known[0]:.2f}, dy {whole[1] / known[1]:.2f} times the bound\n")
+    print(f"{case}: dx {whole[0] / known[0]:.2f}, dy {whole[1] / known[1]:.2f} times the bound of a known template,")
+    print(f"which for roll is {scan_roll_bound(clean, **noise):.2f}°\n")
     print("| harmonic of the view angle | dx / bound | dy / bound |\n| --- | --- | --- |")
     dx, dy = harmonic_bounds(clean, scan.angle_rad, scan.shifts, **noise)
     for harmonic in sorted({*dx, *dy}):
