@@ -112,9 +112,12 @@ def test_align_judges_by_the_residual_where_there_is_no_truth_and_stands_a_lying
     np.savez(tmp_path / "e.npz", proj=stack.proj.swapaxes(1, 2), angles_deg=np.rad2deg(stack.angle_rad))
     said = []
     for axis in ("horizontal", "vertical"):
-        options = ("--tilt-axis", axis, "--method", "center-of-mass")
+        options = ("--tilt-axis", axis, "--method", "center-of-mass", "--out", tmp_path / "out.h5")
         assert run("align", tmp_path / "e.npz", "--shifts", tmp_path / f"{axis}.csv", *options) == 0
         said.append(capsys.readouterr().out)
+        with h5py.File(tmp_path / "out.h5") as file:
+            column = file["/tomoalign"].attrs["rotation_axis_px"]
+        assert f"rotation axis of the aligned stack: column {column:.2f}," in said[-1]
     residuals = [float(text.split(" as it was, ")[1].split()[0]) for text in said]
     assert residuals[0] < residuals[1]  # about the wrong axis, nothing fits together
     upright = read_csv(tmp_path / "horizontal.csv")

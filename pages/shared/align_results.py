@@ -19,7 +19,7 @@ from pages.shared.align_pictures import before_after, three_cuts
 from pages.shared.align_rounds import show_rounds
 from pages.shared.align_table import RESIDUAL, entries, rows_of, show_table, work_out
 from pages.shared.align_view import VIEW, one_view
-from pages.shared.align_work import Found, Result, residual_key, residuals
+from pages.shared.align_work import Found, Result, residual_key, residual_of, residuals
 from pages.shared.looks import CHART_CONFIG, is_dark
 from pages.shared.report_button import stack_report_button
 from pages.shared.run_epochs import HELP_CALIBRATION, calibration
@@ -239,11 +239,17 @@ def _on_server(result: Result, found: Found) -> None:
     try:
         bar = st.progress(0.0, "Undoing the shifts …")
         tell = telling(lambda text, share: bar.progress(share, text), "Views written")
-        save_on_server(path, result.stack.proj, found.shifts, made_by=found.made_by, progress=tell)
+        axis = _axis_of(result, found)
+        save_on_server(path, result.stack.proj, found.shifts, made_by=found.made_by, axis_px=axis, progress=tell)
         bar.empty()
         st.success(f"Written: {path}", icon=":material/check_circle:")
     except InputError as error:
         st.error(str(error), icon=":material/error:")
+
+
+def _axis_of(result: Result, found: Found) -> float | None:
+    """The rotation axis of the aligned stack, a column; None where too few views are left to tell."""
+    return residual_of(result, found.shifts).axis_px if found.shifts.used.sum() > 1 else None
 
 
 def settings_json(result: Result, found: Found) -> str:
@@ -270,7 +276,8 @@ def aligned_file(result: Result, found: Found) -> Callable[[], bytes]:
 
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "aligned.h5"
-            write_undone(path, result.stack.proj, found.shifts, made_by=found.made_by)
+            axis = _axis_of(result, found)
+            write_undone(path, result.stack.proj, found.shifts, made_by=found.made_by, axis_px=axis)
             return path.read_bytes()
 
     return write

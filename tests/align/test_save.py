@@ -30,13 +30,15 @@ def test_the_file_holds_what_undoing_gives_with_its_mask_and_table(
 ) -> None:
     seen: list[tuple[int, int]] = []
     path = tmp_path / "a.h5"
-    write_undone(path, proj, shifts, made_by="hand", progress=lambda done, of: seen.append((done, of)))
+    told = {"made_by": "hand", "axis_px": 2.5}
+    write_undone(path, proj, shifts, **told, progress=lambda done, of: seen.append((done, of)))
     aligned, valid = undo_shifts(proj, shifts)
     with h5py.File(path) as file:
         np.testing.assert_array_equal(file["exchange/data"][...], aligned)
         np.testing.assert_array_equal(file["tomoalign/valid"][...], valid)
         np.testing.assert_array_equal(file["tomoalign/shifts/dx_px"][...], shifts.dx_px)
         assert file["tomoalign"].attrs["model"] == "hand"
+        assert file["tomoalign"].attrs["rotation_axis_px"] == 2.5
     assert seen == [(i, 5) for i in range(1, 6)]
 
 

@@ -524,6 +524,7 @@ def test_downloads_hold_the_edited_table(stack: Path, saved: dict, scan: Simulat
     with h5py.File(tmp_path / "a.h5") as file:
         np.testing.assert_allclose(file["exchange/data"][...], undo_shifts(scan.proj.numpy(), now)[0], atol=1e-6)
         assert file["tomoalign"].attrs["model"] == "center-of-mass, 2 edits by hand"
+        assert abs(file["tomoalign"].attrs["rotation_axis_px"] - (scan.proj.shape[2] - 1) / 2) < 1
     told = json.loads(saved["Settings (JSON)"])
     assert [edit["kind"] for edit in told["edits"]] == ["nudge", "use"]
     assert told["scores"]["left out"] == 1

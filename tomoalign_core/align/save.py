@@ -19,7 +19,13 @@ Progress = Callable[[int, int], None]
 
 
 def write_undone(
-    path: str | Path, proj: NDArray[np.floating], shifts: Shifts, *, made_by: str, progress: Progress | None = None
+    path: str | Path,
+    proj: NDArray[np.floating],
+    shifts: Shifts,
+    *,
+    made_by: str,
+    axis_px: float | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Undo the shifts of a stack (N, V, U) and write it as Data Exchange HDF5, with the table inside.
 
@@ -27,6 +33,8 @@ def write_undone(
     ----------
     made_by : str
         What found the shifts; said in the file.
+    axis_px : float, optional
+        Column of the rotation axis in the aligned views; said in the file.
     progress : callable, optional
         Called with (views done, views in all).
     """
@@ -45,11 +53,18 @@ def write_undone(
         angle_rad=shifts.angle_rad,
         shifts=shifts,
         model=made_by,
+        axis_px=axis_px,
     )
 
 
 def save_on_server(
-    path: str | Path, proj: NDArray[np.floating], shifts: Shifts, *, made_by: str, progress: Progress | None = None
+    path: str | Path,
+    proj: NDArray[np.floating],
+    shifts: Shifts,
+    *,
+    made_by: str,
+    axis_px: float | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """``write_undone`` for a page: nothing is replaced, and nothing is written where the dashboard is only shown.
 
@@ -64,4 +79,4 @@ def save_on_server(
         raise InputError(f"{path}: give a name that ends in .h5")
     if path.exists():
         raise InputError(f"{path}: there is such a file already; give another name")
-    write_undone(path, proj, shifts, made_by=made_by, progress=progress)
+    write_undone(path, proj, shifts, made_by=made_by, axis_px=axis_px, progress=progress)

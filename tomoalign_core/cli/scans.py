@@ -126,12 +126,13 @@ def align(
     typer.echo(f"{shifts}: shifts of {len(found)} views by {method}, {seconds:.2f} s")
     if not found.used.all():
         typer.echo(left_out_words(found))
-    if out is not None:
-        _write_aligned(out, scan, found, method.replace("network", f"network {model}"))
+    axis_px = None
     if scan.truth is not None:
         _print_error(found, scan.truth)
     elif found.used.sum() > 1:
-        _print_residual(scan, found, shifts)
+        axis_px = _print_residual(scan, found, shifts)
+    if out is not None:
+        _write_aligned(out, scan, found, method.replace("network", f"network {model}"), axis_px)
 
 
 def _simulation_settings(config: Path | None, sample: str | None) -> SimulationConfig:
@@ -180,18 +181,19 @@ def _tell_outside(scan: Stack, method: str, model: str) -> None:
             typer.echo(f"note: {OUTSIDE}: {line}")
 
 
-def _write_aligned(out: Path, scan: Stack, found: Shifts, model: str) -> None:
+def _write_aligned(out: Path, scan: Stack, found: Shifts, model: str, axis_px: float | None) -> None:
     from tomoalign_core.align.save import write_undone
     from tomoalign_core.progress import count_bar
 
     with count_bar("undoing the shifts", len(found)) as progress:
-        write_undone(out, scan.proj, found, made_by=model, progress=progress)
+        write_undone(out, scan.proj, found, made_by=model, axis_px=axis_px, progress=progress)
     typer.echo(f"{out}: aligned stack")
     if not found.used.all():
         typer.echo("views left out stay in it as measured; tomoalign/valid and tomoalign/shifts/used say which")
 
 
-def _print_residual(scan: Stack, found: Shifts, shifts: Path) -> None:
+def _print_residual(scan: Stack, found: Shifts, shifts: Path) -> float:
+    """Say how well the views go together, as they were and aligned; the axis of the aligned stack, a column."""
     import numpy as np
 
     from tomoalign_core.align.residual import held_out_residual
@@ -219,6 +221,7 @@ def _print_residual(scan: Stack, found: Shifts, shifts: Path) -> None:
         )
     if residual.doubt():
         typer.echo(f"warning: {residual.doubt()}", err=True)
+    return residual.axis_px
 
 
 def _print_error(found: Shifts, truth: Shifts) -> None:

@@ -243,7 +243,14 @@ def write_stack(
 
 
 def write_aligned(
-    path: str | Path, *, proj: Views, angle_rad: NDArray[Any], shifts: Shifts, mask: Views | None, model: str
+    path: str | Path,
+    *,
+    proj: Views,
+    angle_rad: NDArray[Any],
+    shifts: Shifts,
+    mask: Views | None,
+    model: str,
+    axis_px: float | None = None,
 ) -> None:
     """Write an aligned stack as Data Exchange HDF5, with the shifts that were undone and what found them.
 
@@ -260,6 +267,8 @@ def write_aligned(
         Where the pixels are measured ones; written to ``/tomoalign/valid``. Advances in step with ``proj``.
     model : str
         Name and hash of the model, or name of the method; an attribute of ``/tomoalign``, as are the versions.
+    axis_px : float, optional
+        Column of the rotation axis in the aligned views, from 0; the attribute ``rotation_axis_px`` of ``/tomoalign``.
 
     Raises
     ------
@@ -270,6 +279,8 @@ def write_aligned(
         ours = write_views(file, proj, mask, angle_rad)
         write_shifts(ours.create_group("shifts"), shifts)
         ours.attrs["model"] = model
+        if axis_px is not None:
+            ours.attrs["rotation_axis_px"] = axis_px
 
 
 def write_views(file: h5py.File, proj: Views, mask: Views | None, angle_rad: NDArray[Any]) -> h5py.Group:
