@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.shared.address import Expected, number, one_of
+from pages.shared.address import Expected, leave_out, number, one_of
 from pages.shared.router import visit
 from pages.shared.scan_form import (
     BODY,
@@ -40,6 +40,7 @@ def come_back() -> str:
     Names of widgets in the address go before a scan in it, which Align carries along, and either before what was left.
     """
     if st.session_state.get(CAME) == visit():
+        leave_out([SCAN])  # again, if the run that took it out was cut short before the browser heard of it
         return ""
     here_before, by_name = SAMPLE in st.session_state, any(key in st.query_params for key in KEYS)
     if here_before and not by_name and st.session_state.get(TURNED) != visit():

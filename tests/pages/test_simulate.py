@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import streamlit as st
 from kit import live_figures, show, well, words
 from PIL import Image
 from streamlit.testing.v1 import AppTest
@@ -124,6 +125,24 @@ def test_a_scan_in_the_address_sets_the_sliders_and_leaves_the_address() -> None
     at.slider(key="dx").set_value(7.5).run()
     assert settings_of(elsewhere_and_back(at, scan=text)) == config
     assert settings_of(elsewhere_and_back(at, **SMALL)).seed == 0  # an address with settings is all there is
+
+
+@pytest.mark.parametrize("place", ["pick_sample", "_object", "_detector"])
+def test_a_scan_leaves_the_address_though_the_run_that_read_it_was_cut_short(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a click or a theme that turns: the browser then heard nothing of what that run said of the address."""
+    at = well(show("simulate", **SMALL, kind="Foam", noise="Both"))
+    at.slider(key="dx").set_value(7.5).run()
+    left = settings_of(at)
+    text = left.model_dump_json(exclude_defaults=True)
+    with monkeypatch.context() as cut:
+        cut.setattr(scan_form, place, lambda *_: st.stop())
+        elsewhere_and_back(at, scan=text)
+    at.query_params.clear()
+    at.query_params["scan"] = text
+    assert settings_of(well(at.run())) == left and "scan" not in at.query_params
+    assert (at.query_params["kind"], at.query_params["noise"], at.query_params["dx"]) == ("Foam", "Both", "7.5")
 
 
 def test_a_scan_in_the_address_that_no_slider_reaches_or_nobody_understands_is_told() -> None:
