@@ -40,7 +40,11 @@ IN_A_BROWSER = [
 
 
 def wait_for(what: Callable[[], Any], *, limit_s: float = 120) -> Any:
-    """The first true value of ``what``, asked again and again."""
+    """The first true value of ``what``, asked again and again.
+
+    For what an address becomes there is ``page.wait_for_url``: ``page.url`` is what was heard of it last, and to look
+    at it again hears no more.
+    """
     deadline = time.monotonic() + limit_s
     while not (value := what()):
         assert time.monotonic() < deadline, "waited in vain"

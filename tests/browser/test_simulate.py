@@ -41,7 +41,7 @@ def test_the_movie_plays_by_itself_and_a_link_shows_its_view(
     assert shown(page) == sent  # the server was not asked
 
     seen = told(page)
-    wait_for(lambda: f"view={seen.split()[1]}" in page.url)
+    page.wait_for_url(lambda url: f"view={seen.split()[1]}" in url)
     page.goto(page.url)
     page.locator(".movie[data-shown]").wait_for()
     page.get_by_role("button", name="Align this scan").wait_for()
@@ -50,7 +50,7 @@ def test_the_movie_plays_by_itself_and_a_link_shows_its_view(
     sent = shown(page)
     page.get_by_role("slider", name="Rows, px").press("ArrowRight")
     wait_for(lambda: shown(page) > sent)
-    wait_for(lambda: "rows=40" in page.url)
+    page.wait_for_url(lambda url: "rows=40" in url)
     assert "view=" in page.url
     assert page.locator('[data-testid="stException"]').count() == 0
 
@@ -61,12 +61,12 @@ def test_a_browsers_back_from_align_finds_simulate_as_it_was_left(
     page = open_page(f"{dashboard.url}/simulate?{SMALL}")
     page.get_by_role("button", name="Align this scan").wait_for()
     page.get_by_role("slider", name="Rows, px").press("ArrowRight")
-    wait_for(lambda: "rows=40" in page.url)
+    page.wait_for_url(lambda url: "rows=40" in url)
     page.locator(".movie[data-shown='2']").wait_for()
     page.get_by_role("button", name="Align this scan").click()
     page.get_by_role("heading", name="Align").wait_for()
-    wait_for(lambda: "scan=" in page.url)
+    page.wait_for_url(lambda url: "scan=" in url)
     page.go_back()
     page.get_by_role("heading", name="Simulate").wait_for()
-    wait_for(lambda: "rows=40" in page.url and "kind=Foam" in page.url and "scan=" not in page.url)
+    page.wait_for_url(lambda url: "rows=40" in url and "kind=Foam" in url and "scan=" not in url)
     assert page.locator('[data-testid="stException"]').count() == 0

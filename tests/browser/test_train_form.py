@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from browsing import IN_A_BROWSER, Dashboard, fill, wait_for
+from browsing import IN_A_BROWSER, Dashboard, fill
 
 from tomoalign_core.config import RunConfig, TrainConfig
 from tomoalign_core.learn.runs import create_run
@@ -24,8 +24,7 @@ def test_fields_stay_in_the_address_when_the_form_begins_as_a_run(
     page = open_page(dashboard.url + "/train?preset=full&epochs=5")
 
     def named(**wanted: str) -> None:
-        address = wait_for(lambda: all(parse_qs(urlsplit(page.url).query).get(k) == [v] for k, v in wanted.items()))
-        assert address
+        page.wait_for_url(lambda url: all(parse_qs(urlsplit(url).query).get(k) == [v] for k, v in wanted.items()))
 
     fill(page, "Seed", 3)
     named(preset="full", epochs="5", seed="3")
