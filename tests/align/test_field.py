@@ -27,10 +27,60 @@ def scan() -> LabelledScan:
 
 
 def test_views_foretell_each_other_without_their_noise() -> None:
-    aligned, _ = undo_shifts(scan().proj.numpy(), scan().shifts)
+    model, views = aligned()
     clean, _ = undo_shifts(scan().clean.numpy(), scan().shifts)
-    left = Field(scan().shifts.angle_rad, aligned.astype(float), scan().gaussian).foretell(aligned) - clean
+    left = model.foretell(views) - clean
     assert np.std(left[:, 6:-6, 6:-6]) < 0.6 * scan().gaussian
+
+
+def aligned() -> tuple[Field, np.ndarray]:
+    views, _ = undo_shifts(scan().proj.numpy(), scan().shifts)
+    return Field(scan().shifts.angle_rad, views.astype(float), scan().gaussian), views.astype(float)
+
+
+def test_what_others_say_of_a_view_does_not_depend_on_it() -> None:
+    model, views = aligned()
+    changed = views.copy()
+    changed[7] += np.random.default_rng(0).normal(size=views[7].shape)
+    before, after = model.foretell_by_others(views), model.foretell_by_others(changed)
+    np.testing.assert_allclose(after[7], before[7], atol=1e-9)
+    assert np.abs(after[8] - before[8]).max() > 0.01
+    clean, _ = undo_shifts(scan().clean.numpy(), scan().shifts)
+    assert np.corrcoef(before[7].ravel(), clean[7].ravel())[0, 1] > 0.98
+
+
+def test_what_others_say_is_the_mean_of_a_view_given_the_others() -> None:
+    """Against the covariance written out, of one frequency: conditioned by solving for the other views."""
+    model, _ = aligned()
+    _, _, (real, _) = model._told[2]
+    signal = 1 / real.noise[:, 0] - 1  # of each mode
+    covariance = (real.modes * (1 + signal)) @ real.modes.T
+    views = np.random.default_rng(1).normal(size=(len(covariance), real.noise.shape[1]))
+    others = np.arange(len(covariance)) != 5
+    expected = covariance[5, others] @ np.linalg.solve(covariance[np.ix_(others, others)], views[others, 0])
+    assert real.told_by_others(views)[5, 0] == pytest.approx(expected, rel=1e-6)
+
+
+def test_what_was_not_seen_is_filled_with_its_most_likely_value() -> None:
+    """There, the inverse covariance times the views is nothing; and the fill is nearer to the truth than a guess."""
+    model, views = aligned()
+    seen = np.ones(views.shape, bool)
+    seen[3, 30:] = False
+    filled = model.fill(views, seen, np.zeros_like(views), rounds=200)
+    np.testing.assert_array_equal(filled[seen], views[seen])
+    missing = np.where(seen, 0.0, filled - model.foretell(filled))
+    before = np.where(seen, views, 0.0)
+    assert np.linalg.norm(missing) < 2e-3 * np.linalg.norm(np.where(seen, 0.0, model.foretell(before)))
+    clean, _ = undo_shifts(scan().clean.numpy(), scan().shifts)
+    assert np.std((filled - clean)[~seen]) < 0.3 * np.std(clean[~seen])
+
+
+def test_power_across_the_rows_is_told_apart() -> None:
+    """An object that is smooth from row to row has most of its power at low frequencies across."""
+    model, _ = aligned()
+    _, bands, (real, _) = model._told[1]
+    assert len(bands) > 2
+    assert (np.diff(real.noise, axis=1) >= 0).all()
 
 
 def test_covariance_of_discs_is_the_transform_of_their_variance() -> None:

@@ -19,11 +19,11 @@ from scipy import linalg, ndimage
 
 from tomoalign_core.align.apply import undo_shifts
 from tomoalign_core.align.binning import binned, binned_shifts
-from tomoalign_core.align.field import Field, noise_of
+from tomoalign_core.align.field import Field, noise_floor, noise_of
 from tomoalign_core.align.outline import cut_of
 from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.config import InputError
-from tomoalign_core.geometry import Float, Shifts, centred_axis, gauge_functions, gauge_vectors
+from tomoalign_core.geometry import Float, Shifts, centred_axis, gauge_functions, gauge_vectors, placed_as
 from tomoalign_core.metrics import rms
 from tomoalign_core.simulate.slices import path_of_mass
 
@@ -45,8 +45,9 @@ OWN_ERROR = 3.0  # of a view alone, in σ of the start; what near views have in 
 BELIEF = (0.1, 1.0, 1.0, 1.0, 1.0)
 LEAST_SIGMA = 0.8  # of the start's: the model is not the object, and its errors are no noise
 EDGE_PX = 4  # columns on each side that are taken for background
-LEAST_SEEN = 5 / 6  # of a view once it is corrected
+MOST_ASIDE, MOST_UP = 0.25, 0.5  # of the width and the height: views farther off take no part
 TEMPLATE_BLUR_PX = 0.7
+FILL_ROUNDS = 10  # conjugate gradients, which go on where the round before ended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,11 +87,11 @@ def refine_shifts(
 ) -> Refined:
     """Refine a table of shifts of a stack (N, V, U) of attenuation; the result is gauge-free.
 
-    It ends when a round moves nothing any more, or raises the held-out residual, at the latest after six rounds. Of
-    all rounds and the start, the one with the lowest held-out residual is given back: so the residual never rises.
-    Views not ``used`` take no part, and stay as they are; so do those of which over a sixth lies outside the detector,
-    which would pull their neighbours with them. No σ grows. Of an object that the
-    top or the bottom cuts off, dx stays, and so do rolls of zero.
+    It ends when a round moves nothing any more, or raises the held-out residual, at the latest after six rounds; if the
+    first does, it begins once more and leaves dx where it is. Of all rounds and the start, the one with the lowest
+    held-out residual is given back: so the residual never rises. Views not ``used`` take no part, and stay as they are;
+    so do those that lie more than a quarter of the width aside, or half of the height up or down. No σ grows. Where the
+    top or the bottom cuts the object off, dx stays, and so do rolls of zero; dx stays in stacks without noise, too.
 
     Parameters
     ----------
@@ -128,9 +129,14 @@ def refine_shifts(
     judge(best, 0.0)
     for _ in range(ROUNDS):
         step = problem.improve()
-        table = start.put(used, binned_shifts(problem.at_home(), 1 / factor)).gauge_free()
+        # views that took no part stay where they are: the others may not all move away from them
+        moved = placed_as(binned_shifts(problem.at_home(), 1 / factor), start.taken(used))
+        table = start.put(used, moved).gauge_free()
         if not judge(table, step):
-            break
+            if len(rounds) > 2 or not problem.moves_dx:
+                break
+            problem.leave_dx()
+            continue
         best = table
         gain[used], offset[used] = problem.gain, problem.offset
         if step * factor < STILL_PX:
@@ -157,27 +163,37 @@ class _Problem:
         self._field = Field(angle, aligned, self._noise)
         self._foretold = self._field.foretell(np.where(seen, aligned, 0.0))
         self._prior = self._prior_of(start)
-        self._belief = _belief(aligned, start)
+        self._belief = _belief(aligned, start, clear=1 - (noise_floor(self._proj) / self._noise) ** 2)
 
     def improve(self) -> float:
         """One round; returns how far it moved the views, px."""
         n = len(self._angle)
         aligned, seen = undo_shifts(self._proj, self.table)
-        whole = np.where(seen, aligned, self._foretold)  # what was not seen is as foretold, and tells nothing
-        whole = np.where(seen, aligned, self._field.foretell(whole))
+        # what was not seen is as foretold, and tells nothing
+        whole = self._field.fill(aligned, seen, self._foretold, rounds=FILL_ROUNDS)
         self._foretold = self._field.foretell(whole)
-        ways = self._ways(seen)
+        ways = self._ways(self._field.foretell_by_others(whole), seen)
         information = self._field.information(ways)
         slope = np.stack([(way * (whole - self._foretold)).sum((1, 2)) for way in ways]).ravel()
         belief = np.repeat(np.sqrt(self._belief), n)
         ridge = 1e-9 * np.diag(information).max()
-        wanted = linalg.solve(information + np.diag(1e-6 * np.diag(information) + ridge), slope, assume_a="pos")
+        information += np.diag(1e-6 * np.diag(information) + ridge)
+        wanted = linalg.solve(information, slope, assume_a="pos")
         information = belief[:, None] * information * belief
         precision = information + self._noise**2 * self._prior + ridge * np.eye(len(slope))
         away = self._noise**2 * self._prior @ self._from_start().ravel()
         step = linalg.solve(precision, information @ wanted - away, assume_a="pos").reshape(-1, n)
         self._move(step, self._noise**2 * linalg.inv(precision).reshape(len(BELIEF), n, len(BELIEF), n))
         return rms(step[:2])
+
+    @property
+    def moves_dx(self) -> bool:
+        """Whether the likelihood has a say in dx."""
+        return self._belief[0] > 0
+
+    def leave_dx(self) -> None:
+        """Go back to the start, and leave dx there from now on."""
+        self.table, self._belief = self._start, (0.0, *self._belief[1:])
 
     def at_home(self) -> Shifts:
         """The table, of an object that sits where the start had it."""
@@ -202,12 +218,16 @@ class _Problem:
             dy_sigma_px=_no_surer(self._start.dy_sigma_px, dy_sigma),
         )
 
-    def _ways(self, seen: NDArray[np.bool_]) -> list[Float]:
-        """How each view changes with its dx, dy, roll, gain and offset: (N, V, U) each, 0 where it was not seen."""
-        smooth = ndimage.gaussian_filter(self._foretold, (0, TEMPLATE_BLUR_PX, TEMPLATE_BLUR_PX))
+    def _ways(self, told: Float, seen: NDArray[np.bool_]) -> list[Float]:
+        """How views that others foretell so change with dx, dy, roll, gain and offset: (N, V, U), 0 where not seen.
+
+        A view's own noise is not in what others say of it. It would be taken for a change of its gain, more in some
+        views than in others, and where the border cuts the object off for one of dy as well.
+        """
+        smooth = ndimage.gaussian_filter(told, (0, TEMPLATE_BLUR_PX, TEMPLATE_BLUR_PX))
         down, across = np.gradient(smooth, axis=(1, 2))
         v, u = centred_axis(seen.shape[1])[:, None], centred_axis(seen.shape[2])
-        ways = [-across, -down, (v * across - u * down) / LEVER_PX, self._foretold, np.ones_like(across)]
+        ways = [-across, -down, (v * across - u * down) / LEVER_PX, told, np.ones_like(across)]
         return [way * seen for way in ways]
 
     def _from_start(self) -> Float:
@@ -235,22 +255,29 @@ class _Problem:
 
 
 def _well_seen(shape: tuple[int, ...], table: Shifts) -> NDArray[np.bool_]:
-    """Which views lie on the detector for the most part once they are corrected; all, where those would be too few."""
+    """Which views lie on the detector for the most part once they are corrected; all, where those would be too few.
+
+    Columns that were not seen mislead more than rows do: a view tells of dx by its outline and its mass.
+    """
     rows, cols = shape
-    seen = np.clip(1 - np.abs(table.dx_px) / cols, 0, 1) * np.clip(1 - np.abs(table.dy_px) / rows, 0, 1) > LEAST_SEEN
+    seen = (np.abs(table.dx_px) < MOST_ASIDE * cols) & (np.abs(table.dy_px) < MOST_UP * rows)
     return seen if (seen & table.used).sum() >= 3 else np.ones_like(seen)
 
 
-def _belief(aligned: Stack, start: Shifts) -> tuple[float, ...]:
+def _belief(aligned: Stack, start: Shifts, *, clear: float) -> tuple[float, ...]:
     """How far the likelihood of a stack is believed in dx, dy, roll, gain and offset.
 
     Where the top or the bottom cuts the object off, views differ by what comes and goes there, as they would by dx and
-    roll: both are left as they are, the roll if there was none.
+    roll: both are left as they are, the roll if there was none. dx is believed the less the nearer the noise is to its
+    floor (``clear`` is 0 there): then what the model errs by is more than what the start does.
     """
+    belief = [clear * BELIEF[0], *BELIEF[1:]]
     cut = cut_of(aligned)
-    if cut.sides or not cut.ends:
-        return BELIEF
-    return 0.0, BELIEF[1], BELIEF[2] if start.roll_deg.any() else 0.0, *BELIEF[3:]
+    if cut.ends and not cut.sides:
+        belief[0] = 0.0
+        if not start.roll_deg.any():
+            belief[2] = 0.0
+    return tuple(belief)
 
 
 def _no_surer(before: Float, now: Float) -> Float:
