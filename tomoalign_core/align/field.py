@@ -196,5 +196,5 @@ def noise_of(proj: Stack) -> float:
 
 
 def noise_floor(proj: Stack) -> float:
-    """What pixels and their resampling leave of the slice theorem in a stack: less noise than that makes no difference."""
+    """What pixels and their resampling leave of the slice theorem in a stack; less noise makes no difference."""
     return max(LEAST_NOISE * float(np.std(proj)), 1e-12)

@@ -35,7 +35,7 @@ FARTHEST_PX = 3.0  # in one round: gradients see no farther
 MOST_VIEWS = 800  # the equations of all views are solved at once
 LARGEST_WORK = 1.2e9  # views squared times pixels; beyond, views are binned
 LEVER_PX = 20.0  # a roll is counted as the movement this far from the centre
-ROLL_SIGMA_DEG = 0.35  # of the start's roll
+ROLL_SIGMA_DEG, ROLL_SIGMA = 0.35, 1 / 3  # of the start's roll: at least, and as a fraction of the rolls it found
 GAIN_SIGMA = 0.3
 UNKNOWN_SIGMA_PX = 1.0  # of a start that states none
 NEAR_VIEWS = 4  # the start errs alike on views so near
@@ -248,7 +248,8 @@ class _Problem:
             known = np.where(np.isfinite(sigma), np.maximum(sigma, 1e-3), UNKNOWN_SIGMA_PX)
             blocks.append(np.linalg.inv(known[:, None] * near * known + np.diag((OWN_ERROR * known) ** 2)))
         offset_sigma = GAIN_SIGMA * np.abs(self._proj).max()
-        for expected in (np.deg2rad(ROLL_SIGMA_DEG) * LEVER_PX, GAIN_SIGMA, offset_sigma):
+        roll_sigma_deg = np.hypot(ROLL_SIGMA_DEG, ROLL_SIGMA * rms(start.roll_deg))
+        for expected in (np.deg2rad(roll_sigma_deg) * LEVER_PX, GAIN_SIGMA, offset_sigma):
             blocks.append(np.eye(n) / expected**2)
         prior: Float = linalg.block_diag(*blocks)
         return prior
