@@ -41,15 +41,19 @@ def rows_of(result: Result) -> list[dict[str, Any]]:
     """One row for each of the entries, in their order, all about the views that every one uses; the best are marked."""
     from tomoalign_core.metrics import rms, score_shifts
 
-    rows, views = [], common_views(result)
+    rows, views, truth = [], common_views(result), result.stack.truth
+    tables = [found.shifts for found in entries(result)] + ([truth] if truth is not None else [])
+    rolls = any(np.nan_to_num(table.roll_deg).any() for table in tables)
     for found in entries(result):
         shifts, known = found.shifts, residuals().get(residual_key(result, found.shifts))
         method = f"↳ {count_words(found.edits)}" if found.edits.done else found.name
         row: dict[str, Any] = {"best": "", "method": method}
-        if result.stack.truth is not None:
-            score = score_shifts(replace(shifts, used=views), result.stack.truth)
+        if truth is not None:
+            score = score_shifts(replace(shifts, used=views), truth)
             both = rms([score.dx_rmse_px, score.dy_rmse_px])
             row |= {"error dx, px": score.dx_rmse_px, "error dy, px": score.dy_rmse_px}
+            if rolls:
+                row["error roll, °"] = score.roll_rmse_deg
             row["worst, px"] = max(score.dx_worst_px, score.dy_worst_px)
             if result.bound_px is not None and max(result.bound_px) > 0:
                 row["× bound"] = both / rms(result.bound_px)
@@ -101,6 +105,7 @@ def show_table(result: Result, where: Any) -> None:
         "best": st.column_config.TextColumn("", width=34, help=BEST),
         "error dx, px": number(format="%.3f", help=error),
         "error dy, px": number(format="%.3f", help=error),
+        "error roll, °": number(format="%.2f", help=f"{error} Methods that find no roll err by all of it."),
         "worst, px": number(format="%.2f", help="The largest error of any used view, in dx or dy."),
         "× bound": number(format="%.1f", help="Error by the least that noise allows (Cramér–Rao), dx and dy together."),
         "residual": number(format="%.4f", help=RESIDUAL),

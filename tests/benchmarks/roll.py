@@ -70,9 +70,7 @@ def main() -> None:
     """Print the limit by harmonic, in multiples of the bound of a known template."""
     best, template = (np.linalg.inv(one) for one in information())
     angle = angles(VIEWS)
-    print(
-        f"A ball of {2 * RADIUS_PX:.0f} px, {VIEWS} views over 180°, {NOISE:.0%} noise: limit / bound, without the gauge, of"
-    )
+    print(f"A ball of {2 * RADIUS_PX:.0f} px, {VIEWS} views over 180°, {NOISE:.0%} noise: limit / bound, no gauge")
     for kind, name in enumerate(KINDS):
         free, _ = np.linalg.qr(gauge_functions(angle, axis=name))
         keep = np.eye(VIEWS) - free @ free.T

@@ -118,9 +118,22 @@ def test_where_the_truth_is_known_methods_stand_side_by_side_with_their_errors(
         score = score_shifts(find_shifts(scan.proj.numpy(), scan.angle_rad, method=method), scan.shifts)
         assert rows["error dx, px"][i] == pytest.approx(score.dx_rmse_px)
         assert rows["error dy, px"][i] == pytest.approx(score.dy_rmse_px)
+    assert "error roll, °" not in rows, "nothing rolls"
     assert rows["best"] == ["tie", "tie"]  # they differ by half a per cent
     rows = table(aligned(path, methods="phase-correlation,center-of-mass"))
     assert rows["error dy, px"][0] > 2 * rows["error dy, px"][1] and rows["best"] == ["", "★"]
+
+
+def test_where_the_stage_rolls_the_error_in_roll_stands_beside_the_others(workspace: Path, scan: SimulatedScan) -> None:
+    roll = np.linspace(-2, 2, len(scan.shifts))
+    write_stack(
+        workspace / "rolled.h5",
+        proj=scan.proj.numpy(),
+        angle_rad=scan.angle_rad,
+        truth=replace(scan.shifts, roll_deg=roll),
+    )
+    rows = table(aligned(workspace / "rolled.h5", methods="center-of-mass"))
+    assert rows["error roll, °"] == [pytest.approx(np.std(roll))], "all of it, as this method finds none"
 
 
 def test_a_stack_of_a_built_data_set_comes_with_its_bound(workspace: Path, scan: SimulatedScan) -> None:
