@@ -78,7 +78,7 @@ def test_a_start_that_cannot_be_bettered_is_given_back(monkeypatch: pytest.Monke
     monkeypatch.setattr(refine._Problem, "_move", lambda self, step, covariance: right(self, -10 * step, covariance))
     begin = start(scan().shifts)
     found = refine_shifts(scan().proj.numpy(), scan().shifts.angle_rad, begin)
-    assert [r.kept for r in found.rounds] == [True, False, False], "once more without dx"
+    assert [r.kept for r in found.rounds] == [True, False, False, False], "twice, and once without dx"
     np.testing.assert_array_equal(found.shifts.dx_px, begin.gauge_free().dx_px)
     assert (found.gain == 1).all()
 

@@ -30,6 +30,7 @@ from tomoalign_core.simulate.slices import path_of_mass
 Stack = NDArray[np.floating]
 
 ROUNDS = 6
+LAST_TRY = 4  # so many residuals, that of the start with them, decide that nothing can be gained
 STILL_PX = 0.003  # a round that moves views by less is the last
 FARTHEST_PX = 3.0  # in one round: gradients see no farther
 MOST_VIEWS = 800  # the equations of all views are solved at once
@@ -88,7 +89,7 @@ def refine_shifts(
     """Refine a table of shifts of a stack (N, V, U) of attenuation; the result is gauge-free.
 
     It ends when a round moves nothing any more, or raises the held-out residual, at the latest after six rounds; if the
-    first does, it begins once more and leaves dx where it is. Of all rounds and the start, the one with the lowest
+    first two do, it begins once more and leaves dx where it is. Of all rounds and the start, the one with the lowest
     held-out residual is given back: so the residual never rises. Views not ``used`` take no part, and stay as they are;
     so do those that lie more than a quarter of the width aside, or half of the height up or down. No σ grows. Where the
     top or the bottom cuts the object off, dx stays, and so do rolls of zero; dx stays in stacks without noise, too.
@@ -133,9 +134,10 @@ def refine_shifts(
         moved = placed_as(binned_shifts(problem.at_home(), 1 / factor), start.taken(used))
         table = start.put(used, moved).gauge_free()
         if not judge(table, step):
-            if len(rounds) > 2 or not problem.moves_dx:
+            if any(r.kept for r in rounds[1:]) or len(rounds) == LAST_TRY:
                 break
-            problem.leave_dx()
+            if len(rounds) == LAST_TRY - 1:
+                problem.leave_dx()
             continue
         best = table
         gain[used], offset[used] = problem.gain, problem.offset
@@ -185,11 +187,6 @@ class _Problem:
         step = linalg.solve(precision, information @ wanted - away, assume_a="pos").reshape(-1, n)
         self._move(step, self._noise**2 * linalg.inv(precision).reshape(len(BELIEF), n, len(BELIEF), n))
         return rms(step[:2])
-
-    @property
-    def moves_dx(self) -> bool:
-        """Whether the likelihood has a say in dx."""
-        return self._belief[0] > 0
 
     def leave_dx(self) -> None:
         """Go back to the start, and leave dx there from now on."""
