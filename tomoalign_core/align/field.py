@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations, combinations_with_replacement
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,17 +133,20 @@ class Field:
 
     def information(self, ways: list[Float]) -> Float:
         """The information (K N, K N), over noise², on K ways in which each of N views (N, V, U) may change."""
-        n = len(ways[0])
+        n, k = len(ways[0]), len(ways)
         spectra = [self._spectrum(way) for way in ways]
-        total = np.zeros((len(ways) * n, len(ways) * n))
+        total = np.zeros((k, n, k, n))
         for j, bands, parts in self._told:
-            columns = np.concatenate([spectrum[..., j] for spectrum in spectra])
-            for part, column in zip(parts, (columns.real, columns.imag), strict=True):
+            columns = [spectrum[..., j] for spectrum in spectra]
+            for part, across in zip(parts, ([c.real for c in columns], [c.imag for c in columns]), strict=True):
                 for band in bands:
-                    some = np.ascontiguousarray(column[:, band])
-                    unlike = (part.modes * part.noise[:, band[0]]) @ part.modes.T
-                    total += self._weight[j] * (some @ some.T) * np.tile(unlike, (len(ways), len(ways)))
-        return total
+                    unlike = self._weight[j] * (part.modes * part.noise[:, band[0]]) @ part.modes.T
+                    some = [values[:, band] for values in across]
+                    for p, q in combinations_with_replacement(range(k), 2):
+                        total[p, :, q] += some[p] @ some[q].T * unlike
+        for p, q in combinations(range(k), 2):
+            total[q, :, p] = total[p, :, q].T
+        return total.reshape(k * n, k * n)
 
 
 def _part(covariance: Float, signal: Float) -> _Part:

@@ -216,8 +216,8 @@ def _print_residual(scan: Stack, found: Shifts, shifts: Path) -> float:
     odd = residual.suspects().tolist()
     if odd:
         typer.echo(
-            f"views that the others foretell worse than those beside them: {', '.join(map(str, odd))}; to leave one "
-            f"out, set its used to 0 in {shifts}"
+            f"worse foretold by the others than their neighbours are: view {', view '.join(map(str, odd))} (counted "
+            f"from 0); to leave one out, set its used to 0 in {shifts}"
         )
     if residual.doubt():
         typer.echo(f"warning: {residual.doubt()}", err=True)
