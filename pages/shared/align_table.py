@@ -99,13 +99,13 @@ def _moves_alike(one: Found, other: Found) -> bool:
 
 
 def show_table(result: Result, where: Any) -> None:
-    error = "Root mean square over the views against the truth, gauge removed."
+    error = "Error: root mean square over the views against the truth, gauge removed."
     number = st.column_config.NumberColumn
     columns = {
         "best": st.column_config.TextColumn("", width=34, help=BEST),
-        "error dx, px": number(format="%.3f", help=error),
-        "error dy, px": number(format="%.3f", help=error),
-        "error roll, °": number(format="%.2f", help=f"{error} Methods that find no roll err by all of it."),
+        "error dx, px": number("Δdx, px", format="%.3f", help=error),
+        "error dy, px": number("Δdy, px", format="%.3f", help=error),
+        "error roll, °": number("Δroll, °", format="%.2f", help=f"{error} Who finds no roll errs by all of it."),
         "worst, px": number(format="%.2f", help="The largest error of any used view, in dx or dy."),
         "× bound": number(format="%.1f", help="Error by the least that noise allows (Cramér–Rao), dx and dy together."),
         "residual": number(format="%.4f", help=RESIDUAL),
