@@ -68,6 +68,7 @@ def test_two_tabs_that_start_the_same_training_get_one_process(
     tabs = [open_page(dashboard.url + START) for _ in range(2)]
     for tab in tabs:
         tab.get_by_text("10,000 steps").wait_for()
+        tab.locator('[data-test-script-state="notRunning"]').wait_for()  # a click on a page half drawn may be lost
     for tab in tabs:
         tab.get_by_role("button", name="Start", exact=True).click(no_wait_after=True)
     for tab in tabs:
