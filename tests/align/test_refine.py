@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -81,6 +82,27 @@ def test_a_start_that_cannot_be_bettered_is_given_back(monkeypatch: pytest.Monke
     assert [r.kept for r in found.rounds] == [True, False, False, False], "twice, and once without dx"
     np.testing.assert_array_equal(found.shifts.dx_px, begin.gauge_free().dx_px)
     assert (found.gain == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("residuals", "kept"),
+    [([1.0, 1.1, 0.9, 0.95], [0, 2]), ([1.0, 1.1, 1.2, 0.9, 0.95], [0, 3])],
+    ids=["a second round", "once more without dx"],
+)
+def test_a_first_round_that_raises_the_residual_is_not_the_last_word(
+    monkeypatch: pytest.MonkeyPatch, residuals: list[float], kept: list[int]
+) -> None:
+    told = iter(residuals)
+    monkeypatch.setattr(refine, "held_out_residual", lambda *_: SimpleNamespace(overall=next(told)))
+    begin = start(scan().shifts)
+    found = refine_shifts(scan().proj.numpy(), scan().shifts.angle_rad, begin)
+    assert [r.number for r in found.rounds if r.kept] == kept
+    before, after = (score_shifts(table, scan().shifts) for table in (begin, found.shifts))
+    assert after.dy_rmse_px < 0.4 * before.dy_rmse_px
+    if kept == [0, 2]:
+        assert after.dx_rmse_px < 0.7 * before.dx_rmse_px
+    else:
+        assert after.dx_rmse_px == pytest.approx(before.dx_rmse_px, rel=0.02)
 
 
 def test_gain_and_offset_of_each_view_are_found() -> None:

@@ -30,7 +30,7 @@ from tomoalign_core.simulate.slices import path_of_mass
 Stack = NDArray[np.floating]
 
 ROUNDS = 6
-LAST_TRY = 4  # so many residuals, that of the start with them, decide that nothing can be gained
+TRIES = 2  # rounds that raise the residual before it is tried once more, without dx
 STILL_PX = 0.003  # a round that moves views by less is the last
 FARTHEST_PX = 3.0  # in one round: gradients see no farther
 MOST_VIEWS = 800  # the equations of all views are solved at once
@@ -104,14 +104,9 @@ def refine_shifts(
     InputError
         If there are too many views, or fewer than three are used; if values are not finite, or all the same.
     """
-    angle, used = np.asarray(angle_rad, float), start.used
-    if used.sum() > MOST_VIEWS:
-        raise InputError(f"a refinement takes up to {MOST_VIEWS} views, not {used.sum()}; use the network alone")
-    if used.sum() < 3:
-        raise InputError(f"{used.sum()} views are used; a refinement needs three at least")
-    if not np.isfinite(proj).all() or np.ptp(proj[used]) == 0:
-        raise InputError("a refinement needs views of finite values that are not all the same; see what was read")
-    used = used & _well_seen(proj.shape[1:], start)
+    angle = np.asarray(angle_rad, float)
+    _check(proj, start.used)
+    used = start.used & _well_seen(proj.shape[1:], start)
     factor = int(np.ceil(np.sqrt(max(len(angle) ** 2 * proj[0].size / LARGEST_WORK, 1.0))))
     stack = binned(proj[used], factor)
     here = binned_shifts(start.taken(used), factor)
@@ -134,9 +129,10 @@ def refine_shifts(
         moved = placed_as(binned_shifts(problem.at_home(), 1 / factor), start.taken(used))
         table = start.put(used, moved).gauge_free()
         if not judge(table, step):
-            if any(r.kept for r in rounds[1:]) or len(rounds) == LAST_TRY:
+            tried = len(rounds) - 1
+            if any(r.kept for r in rounds[1:]) or tried > TRIES or (tried == TRIES and not problem.moves_dx):
                 break
-            if len(rounds) == LAST_TRY - 1:
+            if tried == TRIES:
                 problem.leave_dx()
             continue
         best = table
@@ -144,6 +140,15 @@ def refine_shifts(
         if step * factor < STILL_PX:
             break
     return Refined(shifts=best, gain=gain, offset=offset, rounds=tuple(rounds))
+
+
+def _check(proj: NDArray[np.floating], used: NDArray[np.bool_]) -> None:
+    if used.sum() > MOST_VIEWS:
+        raise InputError(f"a refinement takes up to {MOST_VIEWS} views, not {used.sum()}; use the network alone")
+    if used.sum() < 3:
+        raise InputError(f"{used.sum()} views are used; a refinement needs three at least")
+    if not np.isfinite(proj).all() or np.ptp(proj[used]) == 0:
+        raise InputError("a refinement needs views of finite values that are not all the same; see what was read")
 
 
 class _Problem:
@@ -187,6 +192,11 @@ class _Problem:
         step = linalg.solve(precision, information @ wanted - away, assume_a="pos").reshape(-1, n)
         self._move(step, self._noise**2 * linalg.inv(precision).reshape(len(BELIEF), n, len(BELIEF), n))
         return rms(step[:2])
+
+    @property
+    def moves_dx(self) -> bool:
+        """Whether the likelihood has a say in dx."""
+        return self._belief[0] > 0
 
     def leave_dx(self) -> None:
         """Go back to the start, and leave dx there from now on."""

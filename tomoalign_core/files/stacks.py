@@ -27,6 +27,7 @@ TiltAxis = Literal["vertical", "horizontal"]
 Views = NDArray[Any] | Iterable[NDArray[Any]]
 
 MOST_ATTENUATION = 50.0  # of which nothing would come through
+SAY_SO = "if these are counts, say so (--kind counts, or Pixels are on the Align page)"
 MIN_VIEWS, MIN_PIXELS = 3, 8  # a sinusoid has three unknowns; the smallest detector a scan can be set to
 
 
@@ -210,11 +211,11 @@ def _guess(proj: NDArray[np.float32]) -> str:
     """Say that pixels without a flat field were taken as attenuation, and whether they look like it."""
     guess = "no flat field: taken as attenuation"
     if proj.max() > MOST_ATTENUATION:
-        return guess + f", though pixels reach {proj.max():.5g}: if these are counts, say so (--kind counts)"
+        return guess + f", though pixels reach {proj.max():.5g}: {SAY_SO}"
     cols = proj.shape[2]
     outside = np.median(np.concatenate([proj[..., : max(1, cols // 20)], proj[..., -max(1, cols // 20) :]], axis=2))
     if outside - np.median(proj[..., cols // 3 : -(cols // 3)]) > proj.std() / 2:
-        guess += ", though it is brighter at the sides than in the middle: if these are counts, say so (--kind counts)"
+        guess += f", though it is brighter at the sides than in the middle: {SAY_SO}"
     return guess
 
 
