@@ -284,6 +284,13 @@ def gauge_vectors(angle_rad: ArrayLike, roll_deg: ArrayLike) -> Float:
     return rotation(roll_deg) @ place
 
 
+def turned_about(table: Shifts, row_px: float) -> Shifts:
+    """The same movements, told as of views that turn about the middle of a row instead of the centre, px from it."""
+    turn = np.deg2rad(table.roll_deg)
+    dx, dy = table.dx_px - np.sin(turn) * row_px, table.dy_px + (np.cos(turn) - 1) * row_px
+    return replace(table, dx_px=dx, dy_px=dy)
+
+
 def gauge_projector(angle_rad: torch.Tensor, roll_rad: torch.Tensor | None = None) -> torch.Tensor:
     """An orthonormal basis Q (B, 2N, 4) of ``gauge_vectors``, for the dx and dy of all views in a row.
 

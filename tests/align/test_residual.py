@@ -11,9 +11,11 @@ from scipy import ndimage
 from scipy.stats import spearmanr
 
 from tomoalign_core.align.binning import binned, binned_column, full_column
-from tomoalign_core.align.residual import best_axis, binning, foretell, held_out_residual
+from tomoalign_core.align.foretell import foretell_by_backprojection
+from tomoalign_core.align.outline import with_object_aside
+from tomoalign_core.align.residual import best_axis, binning, held_out_residual
 from tomoalign_core.config import MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
-from tomoalign_core.geometry import Shifts, gauge_functions
+from tomoalign_core.geometry import Shifts
 from tomoalign_core.simulate import SimulatedScan, simulate
 from tomoalign_core.simulate.phantoms import Ellipsoids
 from tomoalign_core.simulate.project import fbp, project_ellipsoids, project_volume
@@ -82,9 +84,8 @@ def test_a_drift_that_neighbours_share_is_seen_and_the_axis_of_the_truth_is_the_
 @pytest.mark.parametrize("axis", ["dx", "dy"])
 def test_residual_does_not_ask_where_the_object_and_the_axis_sit(blobs: SimulatedScan, axis: str) -> None:
     here = held_out_residual(blobs.proj.numpy(), blobs.angle_rad, blobs.shifts)
-    move = gauge_functions(blobs.angle_rad, axis=axis) @ ([1.4, 3.0, -2.5] if axis == "dx" else [2.5])
-    column = f"{axis}_px"
-    elsewhere = replace(blobs.shifts, **{column: getattr(blobs.shifts, column) + move})
+    place = [1.4, 3.0, -2.5, 0.0] if axis == "dx" else [0.0, 0.0, 0.0, 2.5]
+    elsewhere = with_object_aside(blobs.shifts, np.array(place))
     there = held_out_residual(blobs.proj.numpy(), blobs.angle_rad, elsewhere)
     assert there.overall == pytest.approx(here.overall, rel=1e-3)
     # a correction by 1.4 px more to the left takes the axis along
@@ -132,6 +133,14 @@ def test_of_a_view_that_shows_nothing_the_others_still_foretell_the_object(blobs
     assert np.corrcoef(said.foretold.ravel(), clean.ravel())[0, 1] > 0.9
 
 
+@pytest.mark.parametrize("far_px", [1.0, 3.0, 8.0])
+def test_one_view_far_off_is_the_only_suspect(blobs: SimulatedScan, far_px: float) -> None:
+    dx = blobs.shifts.dx_px.copy()
+    dx[30] += far_px
+    found = held_out_residual(blobs.proj.numpy(), blobs.angle_rad, replace(blobs.shifts, dx_px=dx))
+    assert found.suspects().tolist() == [30]
+
+
 def test_views_beside_one_that_is_left_out_are_no_suspects(blobs: SimulatedScan) -> None:
     proj, table = blobs.proj.numpy(), blobs.shifts.left_out([5, 9, 20], "by hand")
     assert held_out_residual(proj, blobs.angle_rad, table).suspects().size == 0
@@ -153,7 +162,9 @@ def test_nothing_of_a_view_reaches_its_own_prediction() -> None:
     stack, angle = rng.random((20, 6, 24), np.float32), np.deg2rad(9.0 * np.arange(20))
     other = stack.copy()
     other[7] += 1
-    np.testing.assert_array_equal(foretell(stack, angle)[7], foretell(other, angle)[7])
+    np.testing.assert_array_equal(
+        foretell_by_backprojection(stack, angle)[7], foretell_by_backprojection(other, angle)[7]
+    )
 
 
 def test_a_view_left_out_foretells_nothing_and_counts_for_nothing(blobs: SimulatedScan) -> None:
@@ -189,7 +200,7 @@ def test_prediction_is_the_reprojected_reconstruction_of_the_other_views(blobs: 
     """Against a volume that is really made of the others, about an axis off the middle, and really projected."""
     proj, _ = moved_blobs(blobs, np.full(50, off_px), np.zeros(50))
     smooth = ndimage.gaussian_filter(proj, (0, 1.5, 1.5))
-    said = foretell(smooth, blobs.angle_rad, axis_px=31.5 + off_px, radius_px=48)[17]
+    said = foretell_by_backprojection(smooth, blobs.angle_rad, axis_px=31.5 + off_px, radius_px=48)[17]
     others = np.arange(50) != 17
     angle = torch.from_numpy(blobs.angle_rad)
     volume = fbp(torch.from_numpy(smooth[others]), angle[others], n=96, axis_px=31.5 + off_px) * 49 / 50

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -9,11 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from tomoalign_core.align.field import noise_of
-from tomoalign_core.geometry import gauge_functions
+from tomoalign_core.geometry import Float, Shifts, gauge_functions, gauge_vectors
 from tomoalign_core.simulate.slices import path_of_mass
 
 BLUR_PX = 1.5
 EDGE_PX = 3
+BACKGROUND_PX = 4  # columns on each side that are taken for background
 SIGMAS = 3.0  # of the noise of the blurred views, above their emptiest part
 CUT = 0.1  # of what the middle shows stands at the border
 
@@ -45,7 +47,20 @@ def blurred_noise(noise: float) -> float:
     return noise / (2 * np.sqrt(np.pi) * BLUR_PX)
 
 
-def off_axis_px(aligned: Stack, angle_rad: ArrayLike) -> NDArray[np.float64]:
+def background_of(stack: Stack) -> Float:
+    """The background of each view of a stack (N, V, U): the median of its outer columns (N,)."""
+    outer = np.concatenate([stack[..., :BACKGROUND_PX], stack[..., -BACKGROUND_PX:]], -1)
+    found: Float = np.median(outer.reshape(len(stack), -1), axis=1).astype(float)
+    return found
+
+
+def with_object_aside(table: Shifts, place: Float) -> Shifts:
+    """The same movements of an object that sits elsewhere, by ``place``: as the columns of ``gauge_vectors``, px."""
+    aside = gauge_vectors(table.angle_rad, table.roll_deg) @ place
+    return replace(table, dx_px=table.dx_px + aside[:, 0], dy_px=table.dy_px + aside[:, 1])
+
+
+def off_axis_px(aligned: Stack, angle_rad: ArrayLike) -> Float:
     """How far the mass of the object of an aligned stack stands from the middle column in each view, px (N,)."""
-    away: NDArray[np.float64] = gauge_functions(angle_rad, axis="dx") @ path_of_mass(aligned, angle_rad)
+    away: Float = gauge_functions(angle_rad, axis="dx") @ path_of_mass(aligned, angle_rad)
     return away

@@ -20,10 +20,11 @@ from scipy import linalg, ndimage
 from tomoalign_core.align.apply import undo_shifts
 from tomoalign_core.align.binning import binned, binned_shifts
 from tomoalign_core.align.field import Field, noise_floor, noise_of
-from tomoalign_core.align.outline import cut_of
+from tomoalign_core.align.foretell import FILL_ROUNDS
+from tomoalign_core.align.outline import background_of, cut_of, with_object_aside
 from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.config import InputError
-from tomoalign_core.geometry import Float, Shifts, centred_axis, gauge_functions, gauge_vectors, placed_as
+from tomoalign_core.geometry import Float, Shifts, centred_axis, gauge_functions, placed_as, turned_about
 from tomoalign_core.metrics import rms
 from tomoalign_core.simulate.slices import path_of_mass
 
@@ -44,11 +45,9 @@ OWN_ERROR = 3.0  # of a view alone, in σ of the start; what near views have in 
 # How far the likelihood is believed in dx, dy, roll, gain, offset. In dx it would mislead: the field of the model may
 # lie anywhere in its disc, where a real object has an outline; that tells slow movements in dx, and the start knew it.
 BELIEF = (0.1, 1.0, 1.0, 1.0, 1.0)
-LEAST_SIGMA = 0.8  # of the start's: the model is not the object, and its errors are no noise
-EDGE_PX = 4  # columns on each side that are taken for background
+LEAST_SIGMA = 0.78  # of the start's: the model is not the object, and its errors are no noise
 MOST_ASIDE, MOST_UP = 0.25, 0.5  # of the width and the height: views farther off take no part
 TEMPLATE_BLUR_PX = 0.7
-FILL_ROUNDS = 10  # conjugate gradients, which go on where the round before ended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,8 +155,7 @@ class _Problem:
 
     def __init__(self, stack: NDArray[np.float32], angle: Float, start: Shifts) -> None:
         n = len(stack)
-        outer = np.concatenate([stack[..., :EDGE_PX], stack[..., -EDGE_PX:]], -1).reshape(n, -1)
-        self._level = np.median(outer, axis=1).astype(float)
+        self._level = background_of(stack)
         self._proj = stack - self._level[:, None, None]
         self._angle, self._noise = angle, noise_of(self._proj)
         self.gain: Float = np.ones(n)
@@ -165,10 +163,11 @@ class _Problem:
         aligned, _ = undo_shifts(self._proj, start)
         # where its mass is centred the object needs the smallest disc
         self._aside = np.append(path_of_mass(aligned, angle), 0.0)
-        self.table = self._start = _with_object_aside(start, self._aside)
+        self.table = self._start = with_object_aside(start, self._aside)
         aligned, seen = undo_shifts(self._proj, self.table)
         self._field = Field(angle, aligned, self._noise)
         self._foretold = self._field.foretell(np.where(seen, aligned, 0.0))
+        self._row = _middle_row_of(self._foretold)
         self._prior = self._prior_of(start)
         self._belief = _belief(aligned, start, clear=1 - (noise_floor(self._proj) / self._noise) ** 2)
 
@@ -204,7 +203,7 @@ class _Problem:
 
     def at_home(self) -> Shifts:
         """The table, of an object that sits where the start had it."""
-        return _with_object_aside(self.table, -self._aside)
+        return with_object_aside(self.table, -self._aside)
 
     def _move(self, step: Float, covariance: Float) -> None:
         """Take the step, which was seen in the frame of the corrected views, into the table."""
@@ -213,6 +212,7 @@ class _Problem:
         free = [_projector(gauge_functions(self._angle, axis=axis)) for axis in ("dx", "dy")]
         dx_sigma, dy_sigma = (np.sqrt(np.diag(p @ covariance[k, :, k] @ p)) for k, p in enumerate(free))
         roll = step[2].clip(-FARTHEST_PX, FARTHEST_PX) / LEVER_PX
+        dx = dx + self._row * roll
         self.gain = 1 + step[3] - step[3].mean()
         offset = self._level + step[4]
         self.offset = offset - offset.mean()
@@ -233,13 +233,14 @@ class _Problem:
         """
         smooth = ndimage.gaussian_filter(told, (0, TEMPLATE_BLUR_PX, TEMPLATE_BLUR_PX))
         down, across = np.gradient(smooth, axis=(1, 2))
-        v, u = centred_axis(seen.shape[1])[:, None], centred_axis(seen.shape[2])
+        v, u = centred_axis(seen.shape[1])[:, None] - self._row, centred_axis(seen.shape[2])
         ways = [-across, -down, (v * across - u * down) / LEVER_PX, told, np.ones_like(across)]
         return [way * seen for way in ways]
 
     def _from_start(self) -> Float:
         """How far the table has gone from its start, (5, N), in px; dx and dy in the frame of the corrected views."""
-        moved = np.stack([self.table.dx_px - self._start.dx_px, self.table.dy_px - self._start.dy_px])
+        now, before = (turned_about(table, self._row) for table in (self.table, self._start))
+        moved = np.stack([now.dx_px - before.dx_px, now.dy_px - before.dy_px])
         turn = np.deg2rad(self.table.roll_deg)
         dx, dy = np.cos(turn) * moved[0] + np.sin(turn) * moved[1], np.cos(turn) * moved[1] - np.sin(turn) * moved[0]
         roll = np.deg2rad(self.table.roll_deg - self._start.roll_deg) * LEVER_PX
@@ -272,6 +273,12 @@ def _well_seen(shape: tuple[int, ...], table: Shifts) -> NDArray[np.bool_]:
     return seen if (seen & table.used).sum() >= 3 else np.ones_like(seen)
 
 
+def _middle_row_of(views: Stack) -> float:
+    """The row, from the centre, about which a roll moves what tells dx as far to one side as to the other."""
+    energy = (np.gradient(views, axis=2) ** 2).sum((0, 2))
+    return float((energy * centred_axis(len(energy))).sum() / max(energy.sum(), 1e-30))
+
+
 def _belief(aligned: Stack, start: Shifts, *, clear: float) -> tuple[float, ...]:
     """How far the likelihood of a stack is believed in dx, dy, roll, gain and offset.
 
@@ -291,11 +298,6 @@ def _belief(aligned: Stack, start: Shifts, *, clear: float) -> tuple[float, ...]
 def _no_surer(before: Float, now: Float) -> Float:
     """σ of the refined, px: not above that of the start, where it states one, nor far below."""
     return np.fmax(np.fmin(before, now), LEAST_SIGMA * before)
-
-
-def _with_object_aside(table: Shifts, place: Float) -> Shifts:
-    aside = gauge_vectors(table.angle_rad, table.roll_deg) @ place
-    return replace(table, dx_px=table.dx_px + aside[:, 0], dy_px=table.dy_px + aside[:, 1])
 
 
 def _projector(basis: Float) -> Float:

@@ -1,42 +1,37 @@
 """How well each view is foretold by all the others: the judge of an alignment whose truth is not known.
 
-Every view is predicted by filtered backprojection of the *other* views, as a table of shifts corrects them, and
-reprojection; the prediction is moved to where the table says the view lies, and compared with the view as measured.
-Views wrongly placed blur the reconstruction and miss their predictions.
+Every view is predicted from the *other* views, as a table of shifts corrects them (``foretell``); the prediction is
+moved to where the table says the view lies, and compared with the view as measured. Views wrongly placed blur what
+they say of the others, and miss their own predictions.
 
 The comparison is fair. It is made on the measured pixels, the same for every table: the middle of the detector.
-All views are blurred once, before anything else, so that a table of half pixels does not win by smoothing the noise
-(a Gaussian blur passes through backprojection and reprojection unchanged). The gauge is taken out first, and the
-rotation axis is found anew, as the column where the views foretell each other best. Few views do not give the
-right scale, hence a gain and an offset are fitted to each prediction.
+Views and predictions are blurred alike, so that a table of half pixels does not win by smoothing the noise (a Gaussian
+blur passes through all of it unchanged). The gauge is taken out first, and the rotation axis is found anew. Few views
+do not give the right scale, hence a gain and an offset are fitted to each prediction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil, sqrt
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage, optimize, sparse
+from scipy import ndimage, optimize
 
 from tomoalign_core.align.apply import move_views, undo_shifts
 from tomoalign_core.align.binning import binned, binned_shifts, full_column
-from tomoalign_core.geometry import Float, Shifts, angle_gaps, gauge_functions, is_wedge
+from tomoalign_core.align.foretell import Images, Progress, foretell_by_backprojection, foretell_by_field
+from tomoalign_core.geometry import Float, Shifts, gauge_functions, is_wedge
 from tomoalign_core.metrics import rms
-from tomoalign_core.simulate.project import ramp_filter
-from tomoalign_core.simulate.slices import find_axis
-
-Images = NDArray[np.float32]
-Progress = Callable[[int, int], None]
+from tomoalign_core.simulate.slices import find_axis, path_of_mass
 
 LARGEST_WORK = 4e8  # views squared times pixels: beyond, views are binned; about 2 s on one core
 BLUR_PX = 1.5  # lifts the object out of the noise: sharper, the noise of the view itself is most of the residual
 INSET_ROWS, INSET_COLUMNS = 0.1, 0.05  # what is not compared on each side: there, other views may have seen nothing
 AXIS_CIRCLE = 0.75  # radius of reconstruction by the width, the same about any axis: or the best lies too far inwards
+MOST_IN_FIELD = 600  # views that are foretold by their field; the more there are, the better backprojection serves
 AXIS_BANDS = 8  # rows are averaged in bands to find the axis
 AXIS_REACH = 0.06  # of the width, on both sides of the first guess
 UNEXPLAINED = 0.5  # of a view: beyond, the views do not seem to be of one object that turns
@@ -108,10 +103,12 @@ class Residual:
         values = self.per_view[used]
         above = values - ndimage.median_filter(values, NEIGHBOURS, mode="nearest")
         spread = 1.4826 * np.median(np.abs(above))
-        # beside a view that is left out, or at the edge of a gap, views are foretold worse of themselves
+        # a view that stands far off spoils what is foretold of those beside it
+        own = values > ndimage.maximum_filter(values, 5, mode="nearest") / 2
+        # and beside a view that is left out, or at the edge of a gap, views are foretold worse of themselves
         out = np.flatnonzero(~self.table.used[order])
         beside = np.isin(used, order[np.concatenate([out - 1, out + 1]).clip(0, len(order) - 1)])
-        found: NDArray[np.intp] = used[(above > np.maximum(SUSPICIOUS * spread, 0.1 * values)) & ~beside]
+        found: NDArray[np.intp] = used[(above > np.maximum(SUSPICIOUS * spread, 0.1 * values)) & own & ~beside]
         return np.sort(found)
 
 
@@ -141,11 +138,16 @@ def held_out_residual(
     if shifts.used.sum() < 2:
         raise ValueError(f"{shifts.used.sum()} views are used; none could be foretold by others")
     factor = binning(*proj.shape)
-    measured = _prepared(proj, factor)
+    stack = binned(proj, factor)
+    measured = _blurred(stack, factor)
     table = _without_gauge(shifts, factor)
     aligned, _ = undo_shifts(measured, replace(table, used=np.ones(len(table), bool)))
     axis = best_axis(aligned, angle, shifts.used)
-    foretold = foretell(aligned, angle, used=shifts.used, axis_px=axis, progress=progress)
+    if len(angle) <= MOST_IN_FIELD:
+        path = path_of_mass(aligned[shifts.used], angle[shifts.used])
+        foretold = _blurred(foretell_by_field(stack, angle, table, path=path, progress=progress), factor)
+    else:
+        foretold = foretell_by_backprojection(aligned, angle, used=shifts.used, axis_px=axis, progress=progress)
     moved = move_views(foretold, table)
     gauge = (shifts.dx_px - shifts.gauge_free().dx_px)[shifts.used]
     gauge_constant = float(np.linalg.lstsq(gauge_functions(angle[shifts.used], axis="dx"), gauge, rcond=1e-9)[0][0])
@@ -159,50 +161,6 @@ def held_out_residual(
         foretold=foretold,
         table=table,
     )
-
-
-def foretell(
-    aligned: Images,
-    angle_rad: Float,
-    *,
-    used: NDArray[np.bool_] | None = None,
-    axis_px: float | None = None,
-    radius_px: float | None = None,
-    views: NDArray[np.intp] | None = None,
-    progress: Progress | None = None,
-) -> Images:
-    """Predict views of an aligned stack (N, V, U) from all used views but themselves: (N, V, U), or those of ``views``.
-
-    No volume is made. A filtered view q of angle α, backprojected and then projected at β, is q summed over a stretch
-    of its own axis: along the ray at column u it is read at ``u cos + t sin`` (of α - β, from the axis), for t within
-    the circle of reconstruction, which by default reaches to the farther side of the view. With Q the running sum of
-    q and h half the chord, that is ``[Q(u cos + h |sin|) - Q(u cos - h |sin|)] / |sin|``: four numbers a source view,
-    the same for all rows, and so one sparse matrix a view.
-    """
-    n, rows, cols = aligned.shape
-    axis = (cols - 1) / 2 if axis_px is None else axis_px
-    source = np.arange(n) if used is None else np.flatnonzero(used)
-    weight = _spacing(angle_rad[source])[:, None, None].astype(np.float32)
-    filtered = ramp_filter(torch.from_numpy(aligned[source])).numpy() * weight
-    running = np.zeros((len(source), cols + 1, rows), np.float32)
-    running[:, 1:] = filtered.transpose(0, 2, 1)
-    running = running.cumsum(axis=1).reshape(-1, rows)  # at the edges of the pixels
-
-    u = np.arange(cols) - axis
-    radius = max(axis, cols - 1 - axis) + 0.5 if radius_px is None else radius_px
-    half = np.sqrt(np.clip(radius**2 - u**2, 0.25, None))
-    wanted = np.arange(n) if views is None else views
-    result = np.empty((len(wanted), rows, cols), np.float32)
-    for done, view in enumerate(wanted):
-        between = (angle_rad[source] - angle_rad[view])[:, None]
-        reach = np.abs(np.sin(between)).clip(1e-3)
-        middle = u * np.cos(between) + axis + 0.5
-        weights = (source != view)[:, None] / reach
-        matrix = _reading(np.stack([middle + half * reach, middle - half * reach]), np.stack([weights, -weights]))
-        result[done] = (matrix @ running).T
-        if progress is not None:
-            progress(done + 1, len(wanted))
-    return result
 
 
 def best_axis(aligned: Images, angle_rad: Float, used: NDArray[np.bool_]) -> float:
@@ -219,7 +177,9 @@ def best_axis(aligned: Images, angle_rad: Float, used: NDArray[np.bool_]) -> flo
     some = kept[:: ceil(len(kept) / 32)]
 
     def badness(axis: float) -> float:
-        said = foretell(bands, angle_rad, used=used, axis_px=float(axis), radius_px=AXIS_CIRCLE * cols, views=some)
+        said = foretell_by_backprojection(
+            bands, angle_rad, used=used, axis_px=float(axis), radius_px=AXIS_CIRCLE * cols, views=some
+        )
         return rms([_match(view, one)[2] for view, one in zip(bands[some], said, strict=True)])
 
     first = find_axis(aligned[kept], angle_rad[kept])
@@ -239,9 +199,9 @@ def binning(n_views: int, n_rows: int, n_cols: int) -> int:
     return max(1, ceil(sqrt(n_views**2 * n_rows * n_cols / LARGEST_WORK)))
 
 
-def _prepared(proj: NDArray[np.floating], factor: int) -> Images:
+def _blurred(stack: Images, factor: int) -> Images:
     blur = max(BLUR_PX / factor, BLUR_PX / 2)
-    return ndimage.gaussian_filter(binned(proj, factor), (0, blur, blur), mode="nearest")
+    return ndimage.gaussian_filter(stack, (0, blur, blur), mode="nearest")
 
 
 def _without_gauge(shifts: Shifts, factor: int) -> Shifts:
@@ -262,27 +222,3 @@ def _match(view: Images, said: Images) -> tuple[float, float, float]:
     gain = max(0.0, float((a * b).sum()) / max(float((b * b).sum()), 1e-30))  # a negative of the view foretells nothing
     left_over = float(((a - gain * b) ** 2).sum())
     return gain, float(mean_a - gain * mean_b), sqrt(left_over / power) if power > 0 else 1.0
-
-
-def _reading(at: Float, weights: Float) -> sparse.csr_matrix:
-    """The matrix (U, K · (U + 1)) that reads K lists of U + 1 numbers at places (2, K, U), linearly, and sums them."""
-    _, k, cols = at.shape
-    at = at.clip(0, cols - 1e-3)
-    low = at.astype(np.int32)
-    part = at - low
-    index = low + (np.arange(k, dtype=np.int32) * (cols + 1))[:, None]
-    columns = np.stack([index, index + 1]).transpose(3, 0, 1, 2)
-    values = np.stack([(1 - part) * weights, part * weights]).transpose(3, 0, 1, 2)
-    begin = np.arange(cols + 1) * 4 * k
-    return sparse.csr_matrix(
-        (values.astype(np.float32).ravel(), columns.ravel(), begin), shape=(cols, k * (cols + 1)), copy=False
-    )
-
-
-def _spacing(angle_rad: Float) -> Float:
-    """The angle each view stands for, radians: half the gaps beside it modulo 180°, each at most 3 mean gaps."""
-    order = np.mod(angle_rad, np.pi).argsort()
-    gaps = angle_gaps(angle_rad).clip(max=3 * np.pi / len(order))
-    spacing = np.empty(len(order))
-    spacing[order] = (gaps + np.roll(gaps, 1)) / 2
-    return spacing

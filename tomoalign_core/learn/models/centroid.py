@@ -19,6 +19,7 @@ from tomoalign_core.learn.models.estimate import Estimate
 from tomoalign_core.learn.models.matching import (
     LAGS,
     LEVER_PX,
+    about,
     bell,
     fuse,
     match_neighbours,
@@ -30,7 +31,15 @@ from tomoalign_core.learn.models.matching import (
 )
 from tomoalign_core.learn.models.precision import full_precision
 from tomoalign_core.learn.models.reprojection import BLURS, match_reprojection
-from tomoalign_core.learn.models.scene import SUPPORTS, common_of, cut_of, level_of, noise_of, supports_of
+from tomoalign_core.learn.models.scene import (
+    SUPPORTS,
+    common_of,
+    cut_of,
+    level_of,
+    middle_row_of,
+    noise_of,
+    supports_of,
+)
 
 STRIDE = 2  # of the encoder, px
 LOCAL_BLURS = (0.5, 1.0, 2.0)  # where the filters that match neighbours start, feature px
@@ -46,6 +55,7 @@ class Features(NamedTuple):
     image, clean : (B, N, V', U'), the levelled image at half the resolution, as it is and without its noise.
     profile : (B, N, V), its mean along each row.
     noise : (B, S), the noise of the image under the blur of each support.
+    middle : (B,), the row about which views turn, px from the centre; see ``middle_row_of``.
     cut : (B, 4), how much of the object lies at the top, bottom, left and right border, against an even spread.
     """
 
@@ -54,6 +64,7 @@ class Features(NamedTuple):
     clean: torch.Tensor
     profile: torch.Tensor
     noise: torch.Tensor
+    middle: torch.Tensor
     cut: torch.Tensor
 
 
@@ -121,13 +132,16 @@ class Centroid(nn.Module):
         background, scale = level_of(proj)
         level = (proj - background) / scale
         seen, inside = self.encode(level), None
+        # from here to the end, shifts are those of views that turn about the middle of what they show
+        middle = seen.middle
         shift, roll = start or (proj.new_zeros((*proj.shape[:2], 2)), proj.new_zeros(proj.shape[:2]))
+        shift = about(shift, roll, middle)
         estimates: list[Estimate] = []
         for number in range(passes):
             learned = number in (0, passes - 1) or not self.training
             with torch.set_grad_enabled(learned and torch.is_grad_enabled()):
                 if number or start is not None:
-                    moved, inside = undo(level, shift, roll, blank=True)
+                    moved, inside = undo(level, about(shift, roll, -middle), roll, blank=True)
                     seen = self.encode(moved, seen)
                 with full_precision(proj):
                     now = self.look(seen, angle_rad, inside, roll)
@@ -135,10 +149,10 @@ class Centroid(nn.Module):
             turn = roll + now.roll_rad if self.training else _told(roll + now.roll_rad)
             # the residual movement was seen in the frame of the corrected view: turn it back
             clean = None if number else seen.clean * scale + background
-            total = Estimate(shift + turned(now.shift, roll), now.log_b, turn, clean)
+            shift = shift + turned(now.shift, roll)
             if learned:
-                estimates.append(total)
-            shift, roll = total.shift.detach(), turn.detach()
+                estimates.append(Estimate(about(shift, turn, -middle), now.log_b, turn, clean))
+            shift, roll = shift.detach(), turn.detach()
         return estimates
 
     def look(
@@ -164,7 +178,7 @@ class Centroid(nn.Module):
             expected = -LEVER_PX * roll_so_far[..., None]
             level = fuse(expected, off[..., 2:], bend[..., 2:], trust[..., 2:])
             roll = level[..., 0] / LEVER_PX
-            # undo what the roll did to the centroids and rows, in the frame of the detector's centre
+            # undo what the roll did to the centroids and rows, about the middle
             rows = rows - (roll * tracks[..., -1, 0])[..., None]
             across, down = _gauge_free(turned(tracks, -roll[..., None]), angle_rad)
 
@@ -192,11 +206,12 @@ class Centroid(nn.Module):
             image = F.avg_pool2d(x, STRIDE, ceil_mode=True)
             profile = x.mean(3)
             noise = noise_of(image) if before is None else before.noise
+            middle = middle_row_of(image, STRIDE) if before is None else before.middle
             cut = cut_of(image, noise) if before is None else before.cut
         x = self.filters(x)
         with full_precision(proj):
             x = x.to(proj.dtype)
-            return Features(x, image, image + self.to_clean(x)[:, 0], profile, noise, cut)
+            return Features(x, image, image + self.to_clean(x)[:, 0], profile, noise, middle, cut)
 
     def filters(self, level: torch.Tensor) -> torch.Tensor:
         """The convolutions of the encoder: levelled stacks (B, N, V, U) to features (B, C, N, V', U')."""
@@ -207,7 +222,7 @@ class Centroid(nn.Module):
         return F.silu(self.third(x)) + x
 
     def tracks(self, seen: Features, inside: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Centroids (B, N, K, 2) in px from the frame's centre, and masses (B, N, K), of all maps.
+        """Centroids (B, N, K, 2) in px from the middle row and column, and masses (B, N, K), of all maps.
 
         Three kinds of maps: features above a threshold; the image itself behind a gate that features open; the image
         where it, blurred, stands out of the noise. Of registered views only the rows that all show are taken.
@@ -227,6 +242,7 @@ class Centroid(nn.Module):
         least = torch.ones_like(mass[:1, :, :1])
         least[:, : above.shape[1]] = 1e-9
         center = torch.stack([(along_u * u).sum(-1), (along_v * v).sum(-1)], -1) / mass.clamp(min=least)[..., None]
+        center = center - torch.stack([torch.zeros_like(seen.middle), seen.middle], -1)[:, None, None]
         return center.transpose(1, 2), mass.transpose(1, 2) / (maps.shape[3] * maps.shape[4])
 
     def match_rows(self, profile: torch.Tensor, inside: torch.Tensor | None = None) -> torch.Tensor:
@@ -257,9 +273,9 @@ class Centroid(nn.Module):
         ]
         rows, cols = common_of(inside, 2, STRIDE, 4 * STRIDE), common_of(inside, 3, STRIDE, 4 * STRIDE)
         common = rows[:, :, None] * cols[:, None]
-        bend, sure = match_neighbours(local[0], local[1], angle_rad, STRIDE, common)
+        bend, sure = match_neighbours(local[0], local[1], angle_rad, STRIDE, common, seen.middle)
         whole = F.avg_pool2d(inside.to(seen.image), STRIDE, ceil_mode=True) == 1
-        return Matches(bend, sure, *match_reprojection(clean, seen.image, angle_rad, STRIDE, whole))
+        return Matches(bend, sure, *match_reprojection(clean, seen.image, angle_rad, STRIDE, whole, seen.middle))
 
     def _weigh(
         self,

@@ -44,7 +44,12 @@ def without_gauge(
 
 
 def match_neighbours(
-    clean: torch.Tensor, image: torch.Tensor, angle_rad: torch.Tensor, px: float, weight: torch.Tensor
+    clean: torch.Tensor,
+    image: torch.Tensor,
+    angle_rad: torch.Tensor,
+    px: float,
+    weight: torch.Tensor,
+    middle: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """How far each view stands off the mean of the two views at ± lag, by one Gauss-Newton step.
 
@@ -58,6 +63,7 @@ def match_neighbours(
         matched with them.
     px : size of a feature pixel in detector px.
     weight : (B, V, U), the pixels that count: those that all views show.
+    middle : (B,), the row about which views turn, px from the centre.
 
     Returns
     -------
@@ -69,7 +75,7 @@ def match_neighbours(
     gu = F.pad((g[..., 2:] - g[..., :-2]) / 2, (1, 1))
     gv = F.pad((g[..., 2:, :] - g[..., :-2, :]) / 2, (0, 0, 1, 1))
     u = (torch.arange(cols, device=g.device) - (cols - 1) / 2) * px
-    v = ((torch.arange(rows, device=g.device) - (rows - 1) / 2) * px)[:, None]
+    v = rows_from(middle, rows, px)[:, None, None]
     turn = (u * gv - v * gu) / LEVER_PX
     parts = torch.stack([gu, gv, turn, g, u * gu, view], 1) * weight[:, None, None, None]
     parts = parts.reshape(b, 6 * n, -1)
@@ -202,6 +208,17 @@ def undo(
     inside = ((at[..., 0].abs() <= cols / 2) & (at[..., 1].abs() <= rows / 2)).view(proj.shape)
     moved = sample(proj.flatten(0, 1), at[..., 0] + (cols - 1) / 2, at[..., 1] + (rows - 1) / 2).view(proj.shape)
     return (moved * inside if blank else moved), inside
+
+
+def rows_from(middle: torch.Tensor, rows: int, px: float) -> torch.Tensor:
+    """Rows of a frame in px from a ``middle`` (B,), which counts from the frame's centre: (B, V, 1)."""
+    return ((torch.arange(rows, device=middle.device) - (rows - 1) / 2) * px - middle[:, None])[..., None]
+
+
+def about(shift: torch.Tensor, roll_rad: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
+    """Shifts (B, N, 2) of views that turn about a ``row`` (B,) instead of the centre, px from it; the same movement."""
+    lever = torch.stack([torch.zeros_like(row), row], -1)[:, None].expand_as(shift)
+    return shift + turned(lever, roll_rad) - lever
 
 
 def bell(reach: int, width: float) -> torch.Tensor:

@@ -7,7 +7,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from tomoalign_core.learn.models.matching import LEVER_PX, blurred
+from tomoalign_core.learn.models.matching import LEVER_PX, blurred, rows_from
 from tomoalign_core.simulate.project import ramp_filter
 
 BLURS = (0.0, 1.5)  # of image and reprojection before they are compared, in pixels
@@ -16,7 +16,12 @@ STEP_LIMIT_PX = 4.0  # beyond, one Gauss-Newton step has lost its way
 
 @torch.no_grad()
 def match_reprojection(
-    clean: torch.Tensor, image: torch.Tensor, angle_rad: torch.Tensor, px: float, inside: torch.Tensor
+    clean: torch.Tensor,
+    image: torch.Tensor,
+    angle_rad: torch.Tensor,
+    px: float,
+    inside: torch.Tensor,
+    middle: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """How far each view stands off its reprojection from all other views, by one Gauss-Newton step a scale.
 
@@ -30,6 +35,7 @@ def match_reprojection(
         and what is matched with it.
     px : size of a pixel in detector px.
     inside : bool (B, N, V, U), the pixels that were measured.
+    middle : (B,), the row about which views turn, px from the centre.
 
     Returns
     -------
@@ -38,7 +44,9 @@ def match_reprojection(
     """
     template = torch.stack([reproject(stack, angle) for stack, angle in zip(clean, angle_rad, strict=True)])
     found = [
-        _stand_off(blurred(image, width), blurred(template, width), px, _far_from_border(inside, round(2 * width)))
+        _stand_off(
+            blurred(image, width), blurred(template, width), px, _far_from_border(inside, round(2 * width)), middle
+        )
         for width in BLURS
     ]
     off, gain = (torch.stack(values, 2) for values in zip(*found, strict=True))
@@ -46,13 +54,13 @@ def match_reprojection(
 
 
 def _stand_off(
-    image: torch.Tensor, template: torch.Tensor, px: float, inside: torch.Tensor
+    image: torch.Tensor, template: torch.Tensor, px: float, inside: torch.Tensor, middle: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     gu = F.pad((template[..., 2:] - template[..., :-2]) / 2, (1, 1))
     gv = F.pad((template[..., 2:, :] - template[..., :-2, :]) / 2, (0, 0, 1, 1))
     rows, cols = image.shape[2:]
     u = (torch.arange(cols, device=image.device) - (cols - 1) / 2) * px
-    v = ((torch.arange(rows, device=image.device) - (rows - 1) / 2) * px)[:, None]
+    v = rows_from(middle, rows, px)[:, None]
     # a view moved by (dx, dy) and turned by roll is t - dx t_u - dy t_v - roll (u t_v - v t_u), to first order
     parts = [-gu, -gv, (v * gu - u * gv) / LEVER_PX, template, torch.ones_like(template)]
     basis = (torch.stack(parts, 2) * inside[:, :, None]).flatten(3)  # B, N, 5, pixels

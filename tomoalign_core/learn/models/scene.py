@@ -52,6 +52,20 @@ def cut_of(image: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
     return torch.stack(ends, 1).clamp(0, 3)
 
 
+def middle_row_of(image: torch.Tensor, px: float) -> torch.Tensor:
+    """The row (B,) about which stacks (B, N, V', U') tell dx and roll apart, in detector px from the frame's centre.
+
+    The mean of the rows, each by the energy of its slopes along u, less that of noise: there a roll moves what tells
+    dx as far to one side as to the other. The centre, where nothing stands out.
+    """
+    smooth = blurred(image, 1.0)
+    energy = (smooth[..., 2:] - smooth[..., :-2]).square()
+    noise = torch.cat([energy[..., :3], energy[..., -3:]], -1).mean(dim=(2, 3)).median(dim=1).values
+    above = (energy.mean(dim=3).median(dim=1).values - noise[:, None]).clamp(min=0)
+    v = (torch.arange(image.shape[2], device=image.device) - (image.shape[2] - 1) / 2) * px
+    return (above * v).sum(1) / above.sum(1).clamp(min=1e-9)
+
+
 def supports_of(image: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
     """The image (B, N, V', U') where it, blurred, stands out of the noise (B, S): (B, S, N, V', U')."""
     kept = []
