@@ -18,7 +18,8 @@ from tomoalign_core.config import (
 from tomoalign_core.geometry import angles, rotation
 from tomoalign_core.learn.dataset import collate
 from tomoalign_core.learn.models import Centroid, Cnn3d, build_model
-from tomoalign_core.learn.models.matching import fuse, match_neighbours, turned, undo, without_gauge
+from tomoalign_core.learn.models.matching import about, fuse, match_neighbours, turned, undo, without_gauge
+from tomoalign_core.learn.models.scene import middle_row_of
 from tomoalign_core.metrics import psnr
 from tomoalign_core.simulate import simulate
 
@@ -260,6 +261,29 @@ def test_turning_is_the_rotation_of_the_conventions():
         np.testing.assert_allclose(turned(points, torch.tensor(np.deg2rad(degrees))), expected)
 
 
+def test_a_movement_about_another_row_is_the_same_movement():
+    rng = np.random.default_rng(0)
+    points, shift = torch.from_numpy(rng.normal(0, 9, (5, 2))), torch.from_numpy(rng.normal(0, 3, (1, 1, 2)))
+    roll, row = torch.full((1, 1), 0.3).double(), torch.tensor([7.0]).double()
+    middle = torch.tensor([0.0, 7.0])
+    here = turned(points, roll[0, 0]) + shift[0, 0]
+    there = turned(points - middle, roll[0, 0]) + middle + about(shift, roll, row)[0, 0]
+    torch.testing.assert_close(here, there)
+    torch.testing.assert_close(about(about(shift, roll, row), roll, -row), shift)
+
+
+@pytest.mark.parametrize("row", [-9.0, 0.0, 14.0])
+def test_the_middle_row_is_where_the_object_is(row: float):
+    """Under noise, of views that move up and down: the mean height of what they show, to a pixel of theirs."""
+    generator = torch.Generator().manual_seed(1)
+    v, u = torch.meshgrid(torch.arange(50.0) - 24.5, torch.arange(60.0) - 29.5, indexing="ij")
+    up = torch.randn(20, generator=generator)
+    views = torch.stack([torch.exp(-(u**2 + (v - row / 2 - one) ** 2) / 18) for one in up])
+    image = (views + 0.05 * torch.randn(views.shape, generator=generator))[None]
+    assert float(middle_row_of(image, 2.0)) == pytest.approx(row, abs=2)
+    assert abs(float(middle_row_of(torch.zeros(1, 3, 8, 8), 2.0))) < 1e-6
+
+
 @pytest.mark.parametrize(("lag_number", "axis"), [(0, 0), (1, 1), (2, 2)])
 def test_neighbours_tell_how_far_one_view_stands_off(lag_number: int, axis: int):
     """One view of a still object moved by 0.4 px (roll: at the lever) reads that, and its neighbours half of it."""
@@ -274,7 +298,8 @@ def test_neighbours_tell_how_far_one_view_stands_off(lag_number: int, axis: int)
     move = [0.0, 0.0, 0.0]
     move[axis] = 0.4 / (20.0 if axis == 2 else 1.0)
     stack = torch.stack([image(*move) if i == 6 else image(0, 0, 0) for i in range(13)])
-    bend, sure = match_neighbours(stack[None, None], stack[None, None], torch.zeros(1, 13), 1.0, torch.ones(1, 40, 50))
+    views = stack[None, None]
+    bend, sure = match_neighbours(views, views, torch.zeros(1, 13), 1.0, torch.ones(1, 40, 50), torch.zeros(1))
     lag = lag_number + 1
     assert float(bend[0, 6, lag_number, axis]) == pytest.approx(0.4, abs=0.06)
     for other in (6 - lag, 6 + lag):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tomoalign_core.config import MisalignConfig, ScanConfig, SimulationConfig
-from tomoalign_core.geometry import angles
+from tomoalign_core.geometry import angles, turned_about
 from tomoalign_core.learn.models.reprojection import match_reprojection, reproject
 from tomoalign_core.simulate import simulate
 from tomoalign_core.simulate.project import fbp, project_ellipsoids, project_volume
@@ -43,19 +43,19 @@ def test_consistent_views_are_their_own_reprojection(span: float):
     assert float((found - proj).norm() / proj.norm()) < 0.12
 
 
-@pytest.mark.parametrize(("axis", "size"), [(0, 0.5), (1, -0.4), (2, 0.5)])
-def test_a_view_that_stands_off_is_seen_to_stand_off(axis: int, size: float):
-    """The direction and about the size, for one view among still ones; roll at 20 px from the centre."""
+@pytest.mark.parametrize(("axis", "size", "row"), [(0, 0.5, 0.0), (1, -0.4, 0.0), (2, 0.5, 0.0), (2, 0.5, 12.0)])
+def test_a_view_that_stands_off_is_seen_to_stand_off(axis: int, size: float, row: float):
+    """The direction and about the size, for one view among still ones; roll at 20 px from what it turns about."""
     config = SimulationConfig(scan=ScanConfig(n_views=90, n_rows=48, n_cols=64), misalign=STILL, seed=2)
     drawn = simulate(config)
     move = np.zeros((3, 90))
     move[axis, 40] = size
     truth = replace(drawn.shifts, dx_px=move[0], dy_px=move[1], roll_deg=np.rad2deg(move[2] / 20))
+    truth = turned_about(truth, -row)  # these movements, about that row
     moved = project_ellipsoids(drawn.phantom, drawn.angle_rad, n_rows=48, n_cols=64, shifts=truth)[None]
-    off, gain = match_reprojection(
-        moved, moved, torch.from_numpy(drawn.angle_rad).float()[None], 1.0, torch.ones(moved.shape, dtype=torch.bool)
-    )
-    assert float(off[0, 40, 0, axis]) == pytest.approx(size, abs=0.15)
+    angle, whole = torch.from_numpy(drawn.angle_rad).float()[None], torch.ones(moved.shape, dtype=torch.bool)
+    off, gain = match_reprojection(moved, moved, angle, 1.0, whole, torch.tensor([row]))
+    assert off[0, 40, 0].tolist() == pytest.approx([size if k == axis else 0 for k in range(3)], abs=0.15)
     others = np.delete(off[0, :, 0, axis].numpy(), [39, 40, 41])
     assert np.sqrt(np.mean(others**2)) < 0.12
     assert float(gain.median()) == pytest.approx(1, abs=0.15)
@@ -65,7 +65,8 @@ def test_empty_and_few_views_give_finite_answers():
     for n in (2, 3):
         angle = torch.from_numpy(angles(n)).float()[None]
         empty = torch.zeros(1, n, 8, 8)
-        off, gain = match_reprojection(empty, empty, angle, 2.0, torch.ones_like(empty, dtype=torch.bool))
+        whole = torch.ones_like(empty, dtype=torch.bool)
+        off, gain = match_reprojection(empty, empty, angle, 2.0, whole, torch.zeros(1))
         assert off.isfinite().all() and gain.isfinite().all()
 
 

@@ -46,7 +46,7 @@ def foretell_by_field(
     told(1)
     # views that are not used have no say in what the object is like
     nearest = np.flatnonzero(table.used)[np.abs(angle_rad[:, None] - angle_rad[table.used]).argmin(1)]
-    field = Field(angle_rad, aligned[nearest], noise_of(stack))
+    field = Field(angle_rad, aligned[nearest], noise_of(stack[table.used]))
     told(2)
     whole = field.fill(aligned, seen, field.foretell(np.where(seen, aligned, 0.0)), rounds=FILL_ROUNDS)
     told(3)

@@ -180,7 +180,8 @@ class Centroid(nn.Module):
             roll = level[..., 0] / LEVER_PX
             # undo what the roll did to the centroids and rows, about the middle
             rows = rows - (roll * tracks[..., -1, 0])[..., None]
-            across, down = _gauge_free(turned(tracks, -roll[..., None]), angle_rad)
+            middle = torch.stack([torch.zeros_like(seen.middle), seen.middle], -1)[:, None, None]
+            across, down = _gauge_free(turned(tracks - middle, -roll[..., None]), angle_rad)
 
         k = tracks.shape[2]
         weights = self.to_weights(hidden).transpose(1, 2)
@@ -222,7 +223,7 @@ class Centroid(nn.Module):
         return F.silu(self.third(x)) + x
 
     def tracks(self, seen: Features, inside: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Centroids (B, N, K, 2) in px from the middle row and column, and masses (B, N, K), of all maps.
+        """Centroids (B, N, K, 2) in px from the frame's centre, and masses (B, N, K), of all maps.
 
         Three kinds of maps: features above a threshold; the image itself behind a gate that features open; the image
         where it, blurred, stands out of the noise. Of registered views only the rows that all show are taken.
@@ -242,7 +243,6 @@ class Centroid(nn.Module):
         least = torch.ones_like(mass[:1, :, :1])
         least[:, : above.shape[1]] = 1e-9
         center = torch.stack([(along_u * u).sum(-1), (along_v * v).sum(-1)], -1) / mass.clamp(min=least)[..., None]
-        center = center - torch.stack([torch.zeros_like(seen.middle), seen.middle], -1)[:, None, None]
         return center.transpose(1, 2), mass.transpose(1, 2) / (maps.shape[3] * maps.shape[4])
 
     def match_rows(self, profile: torch.Tensor, inside: torch.Tensor | None = None) -> torch.Tensor:
