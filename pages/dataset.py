@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.shared.clicks import forget_clicks, lasting_button
 from pages.shared.dataset_form import dataset_form, takes
 from pages.shared.dataset_view import TICK_S, set_view
 from pages.shared.datasets_table import datasets_table
@@ -33,6 +34,7 @@ def new_set() -> None:
         with window:
             buttons(config, takes(config, batch))
     except InputError as error:
+        forget_clicks()
         with window:
             st.error(str(error), icon=":material/error:")
     with window:
@@ -52,7 +54,7 @@ def buttons(config: DatasetConfig, found: Estimate) -> None:
     words = {None: "Build", "finished": "Open", "running": "Watch", "queued": "Watch"}.get(state, "Resume")
     icon = {"Build": ":material/build:", "Resume": ":material/play_arrow:"}.get(words, ":material/folder_open:")
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button(words, type="primary", icon=icon, key="build"):
+        if lasting_button(words, key="build", icon=icon, primary=True):
             start(config)
         if built:
             st.markdown("Built before:" if state == "finished" else "Begun before:")
@@ -63,7 +65,10 @@ def buttons(config: DatasetConfig, found: Estimate) -> None:
 def start(config: DatasetConfig) -> None:
     """Start, join or open the set of these settings, and show it."""
     with st.spinner("Starting …"):
-        built, outcome = launch_build(config)
+        try:
+            built, outcome = launch_build(config)
+        finally:
+            forget_clicks()
     st.session_state["said"] = SAID[outcome]
     st.query_params.from_dict({"set": built.id})
     st.rerun()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.shared.address import one_of, tell_misread
+from pages.shared.clicks import forget_clicks, lasting_button
 from pages.shared.looks import state_badge
 from pages.shared.router import through_router
 from pages.shared.runs_table import label, runs_table
@@ -36,7 +37,10 @@ KNOWN: dict[Outcome, tuple[str, str, str]] = {  # button, its icon, what is said
 def start(config: RunConfig, *, again: bool) -> None:
     """Start, join or open the run of these settings, and go to it."""
     with st.spinner("Starting …"):
-        run, outcome = launch(config, again=again)
+        try:
+            run, outcome = launch(config, again=again)
+        finally:
+            forget_clicks()
     st.session_state["said"] = SAID[outcome]
     st.switch_page("pages/monitor.py", query_params={"run": run.id})
 
@@ -63,7 +67,7 @@ def buttons(config: RunConfig) -> None:
         if known:
             _known(*known, config)
             return
-        if not read_only() and st.button("Start", type="primary", icon=":material/play_arrow:", key="start"):
+        if not read_only() and lasting_button("Start", key="start", icon=":material/play_arrow:", primary=True):
             start(config, again=False)
         steps = config.train.epochs * config.train.steps_per_epoch
         words = [f"{steps:,} steps", f"{steps * config.train.batch:,} stacks to learn from", *_time(config)]
@@ -76,9 +80,11 @@ def _known(run: Run, outcome: Outcome, config: RunConfig) -> None:
     if read_only():
         st.page_link("pages/monitor.py", label="Open", icon=":material/monitoring:", query_params={"run": run.id})
     else:
-        if st.button(words, type="primary", icon=icon, key="start"):
+        if lasting_button(words, key="start", icon=icon, primary=True):
             start(config, again=False)
-        if st.button("Train again", icon=":material/replay:", key="again", help="A second run of the same settings."):
+        if lasting_button(
+            "Train again", key="again", icon=":material/replay:", about="A second run of the same settings."
+        ):
             start(config, again=True)
     st.markdown(beside, width="content")
     state_badge(run.status().state)
@@ -146,6 +152,7 @@ try:
         buttons(form.config)
         grid_section(form.config)
 except InputError as error:
+    forget_clicks()
     st.error(str(error), icon=":material/error:")
 
 st.subheader("Runs", anchor=False)

@@ -6,11 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+import streamlit as st
 from filelock import FileLock
 from kit import by_label, in_state, show, well, words
 from streamlit.testing.v1 import AppTest
 
-from tomoalign_core.config import CentroidConfig, Cnn3dConfig, RunConfig, TrainConfig
+from pages.shared import train_form
+from tomoalign_core.config import CentroidConfig, Cnn3dConfig, InputError, RunConfig, TrainConfig
 from tomoalign_core.learn import runs
 from tomoalign_core.learn.presets import preset
 from tomoalign_core.learn.runs import Run
@@ -49,6 +51,33 @@ def test_an_untouched_form_trains_the_preset_itself(name: str, spawned: list[Run
     by_label(at.button, "Start").click().run()
     assert [run.config for run in spawned] == [preset(name)]
     assert at.title[0].value == "Monitor"
+
+
+def test_a_click_counts_though_the_run_that_should_act_on_it_was_cut_short(
+    monkeypatch: pytest.MonkeyPatch, spawned: list[Run]
+) -> None:
+    """As by a field that is left, or a theme that turns, in the moment of the click."""
+    at = show("train")
+    with monkeypatch.context() as cut:
+        cut.setattr(train_form, "training_form", lambda *_: st.stop())
+        by_label(at.button, "Start").click().run()
+    assert spawned == []
+    at.run()
+    assert [run.config for run in spawned] == [preset("quick")]
+    assert at.title[0].value == "Monitor"
+
+
+def test_a_click_on_what_cannot_be_started_is_forgotten(monkeypatch: pytest.MonkeyPatch, spawned: list[Run]) -> None:
+    def refuse(*_: object) -> None:
+        raise InputError("one field is wrong")
+
+    at = show("train")
+    with monkeypatch.context() as wrong:
+        wrong.setattr(train_form, "training_form", refuse)
+        by_label(at.button, "Start").click().run()
+        assert "one field is wrong" in at.error[0].value
+    at.run()
+    assert spawned == [] and at.title[0].value == "Train"
 
 
 def test_train_opens_what_was_trained_before_instead_of_training_it_again(workspace: Path, spawned: list[Run]) -> None:
