@@ -369,6 +369,8 @@ def test_tiffs_of_different_sizes_and_colour_are_refused(tmp_path: Path) -> None
 
 
 def test_text_for_pixels_and_fields_that_do_not_fit_are_refused(tmp_path: Path, proj: np.ndarray) -> None:
+    (tmp_path / "notes.npz").write_text("taken on Monday")
+    refused(tmp_path / "notes.npz", "is no NumPy file, whatever its name says; give ")
     np.savez(tmp_path / "text.npz", proj=np.full(proj.shape, "a"), angles_deg=ANGLE)
     refused(tmp_path / "text.npz", "expected real numbers")
     np.savez(tmp_path / "angles.npz", proj=proj, angles_deg=np.full(N, "a"))

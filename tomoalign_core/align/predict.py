@@ -93,7 +93,7 @@ def _look(
     sigma = np.full_like(shift, np.nan)
     if estimate.sigma_px is not None:
         sigma = estimate.sigma_px[0].double().cpu().numpy() * factor
-    roll = None if estimate.roll_rad is None else np.rad2deg(estimate.roll_rad[0].double().cpu().numpy())
+    roll = None if estimate.roll_rad is None else np.rad2deg(estimate.roll_rad[0].double().cpu().numpy()) + 0.0  # no -0
     return Shifts.from_arrays(
         angle_rad=angle_rad,
         dx_px=shift[:, 0],

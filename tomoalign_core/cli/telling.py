@@ -22,13 +22,16 @@ def doctor() -> None:
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the results")] = Path("workspace/demo"),
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results", show_default="demo in the workspace")
+    ] = None,
     epochs: Annotated[int, typer.Option(help="How long to train, in epochs of 20 steps", min=1)] = 10,
 ) -> None:
     """All of it, small: simulate, train, align, compare; leaves a report.html to look at. Under 3 minutes on a CPU."""
     from tomoalign_core.demo import run_demo
+    from tomoalign_core.learn.jobs import workspace
 
-    run_demo(out, epochs=epochs, say=typer.echo)
+    run_demo(out or workspace() / "demo", epochs=epochs, say=typer.echo)
 
 
 @app.command()

@@ -199,6 +199,10 @@ def _read_tiff(path: Path, data_path: str | None, angles_data_path: str | None) 
 def _read_numpy(path: Path, data_path: str | None, angles_data_path: str | None) -> RawStack:
     """The one array of an NPY file; from an NPZ, data, angles and fields by their names. Pickles are never run."""
     with path.open("rb") as file:  # numpy leaves a damaged file open if it opened it itself
+        begins = file.read(6)
+        if begins and begins != b"\x93NUMPY" and not begins.startswith(b"PK"):
+            raise InputError(f"{path}: is no NumPy file, whatever its name says; give {SUPPORTED}")
+        file.seek(0)
         loaded = np.load(file, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             _no_names_inside(path, data_path, angles_data_path)
