@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from tomoalign_core.config import MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
+from tomoalign_core.geometry import turned_about
 from tomoalign_core.simulate import LabelledScan, simulate
 
 FIRST_SEED = 900_000_000
@@ -26,12 +27,14 @@ class Case:
     ----------
     pattern : a fixed pattern of the detector, standard deviation as a fraction of the maximum, that does not move.
     flicker : the source brightens and dims smoothly by about this fraction over the scan.
+    rows_cut : rows that the detector lacks at its lower end, so that the object stands below its middle.
     """
 
     name: str
     simulation: SimulationConfig
     pattern: float = 0.0
     flicker: float = 0.0
+    rows_cut: int = 0
 
     @property
     def pixels(self) -> int:
@@ -46,6 +49,7 @@ PILLAR = PhantomConfig(kind="pillar", height=(1.2, 1.8))
 WIDE = PhantomConfig(radius=(1.3, 1.6))
 TEXTURE = PhantomConfig(parts=400, part_size=(0.03, 0.08))
 HEAD = PhantomConfig(kind="shepp3d")
+LOW = PhantomConfig(height=(0.3, 0.425))  # of 160 rows what blobs are of 80
 WANDER = MisalignConfig(dx_sigma_px=0.5, dy_sigma_px=0.5, drift_px=4, jumps=2, outlier_fraction=0.05)
 
 
@@ -57,9 +61,9 @@ def _uniform(reach_px: float) -> MisalignConfig:
     return MisalignConfig(dx_sigma_px=0, dy_sigma_px=0, uniform_px=reach_px)
 
 
-def _case(name: str, *, pattern: float = 0.0, flicker: float = 0.0, **parts: object) -> Case:
+def _case(name: str, *, pattern: float = 0.0, flicker: float = 0.0, rows_cut: int = 0, **parts: object) -> Case:
     simulation = SimulationConfig().changed(**({"misalign": STAGE, "noise": _noisy(0.05)} | parts))
-    return Case(name=name, simulation=simulation, pattern=pattern, flicker=flicker)
+    return Case(name=name, simulation=simulation, pattern=pattern, flicker=flicker, rows_cut=rows_cut)
 
 
 def _scan(views: int = 60, rows: int = 80, cols: int = 104, turn_deg: float = 180.0) -> ScanConfig:
@@ -78,6 +82,7 @@ SUITE: dict[str, Case] = {
         _case("blobs, 1000 counts", noise=NoiseConfig(counts=1000)),
         _case("blobs, background to 50 %", noise=_noisy(0.05, background=0.5)),
         _case("blobs, no roll", misalign=STILL_ROLL),
+        _case("blobs, off the middle", misalign=STILL_ROLL, phantom=LOW, scan=_scan(rows=160), rows_cut=40),
         _case("blobs, roll σ 3°", misalign=STAGE.changed(roll_sigma_deg=3)),
         _case("blobs, uniform ±10 px", misalign=_uniform(10)),
         _case("blobs, uniform ±20 px", misalign=_uniform(20)),
@@ -105,7 +110,15 @@ SUITE: dict[str, Case] = {
 def scans(case: Case, stacks: int) -> list[LabelledScan]:
     """The first stacks of a case, always the same."""
     made = [simulate(case.simulation.changed(seed=FIRST_SEED + i)) for i in range(stacks)]
-    return [_worn(scan, case, FIRST_SEED + i) if case.pattern or case.flicker else scan for i, scan in enumerate(made)]
+    cut = [_cut(scan, case.rows_cut) if case.rows_cut else scan for scan in made]
+    return [_worn(scan, case, FIRST_SEED + i) if case.pattern or case.flicker else scan for i, scan in enumerate(cut)]
+
+
+def _cut(scan: LabelledScan, rows: int) -> LabelledScan:
+    """A scan without its lowest rows, whose views turn about another middle then."""
+    return replace(
+        scan, proj=scan.proj[:, :-rows], clean=scan.clean[:, :-rows], shifts=turned_about(scan.shifts, -rows / 2)
+    )
 
 
 def _worn(scan: LabelledScan, case: Case, seed: int) -> LabelledScan:
