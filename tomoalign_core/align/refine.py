@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import linalg, ndimage
+from scipy import linalg, ndimage, stats
 
 from tomoalign_core.align.apply import undo_shifts
 from tomoalign_core.align.binning import binned, binned_shifts
@@ -45,6 +45,7 @@ OWN_ERROR = 3.0  # of a view alone, in σ of the start; what near views have in 
 # How far the likelihood is believed in dx, dy, roll, gain, offset. In dx it would mislead: the field of the model may
 # lie anywhere in its disc, where a real object has an outline; that tells slow movements in dx, and the start knew it.
 BELIEF = (0.1, 1.0, 1.0, 1.0, 1.0)
+BY_CHANCE = 0.01  # of stacks that do not roll, in which rolls are found all the same; where the start has none
 LEAST_SIGMA = 0.78  # of the start's: the model is not the object, and its errors are no noise
 MOST_ASIDE, MOST_UP = 0.25, 0.5  # of the width and the height: views farther off take no part
 TEMPLATE_BLUR_PX = 0.7
@@ -170,6 +171,7 @@ class _Problem:
         self._row = _middle_row_of(self._foretold)
         self._prior = self._prior_of(start)
         self._belief = _belief(aligned, start, clear=1 - (noise_floor(self._proj) / self._noise) ** 2)
+        self._asks_for_roll = self._belief[2] > 0 and not start.roll_deg.any()
 
     def improve(self) -> float:
         """One round; returns how far it moved the views, px."""
@@ -181,6 +183,10 @@ class _Problem:
         ways = self._ways(self._field.foretell_by_others(whole), seen)
         information = self._field.information(ways)
         slope = np.stack([(way * (whole - self._foretold)).sum((1, 2)) for way in ways]).ravel()
+        if self._asks_for_roll:
+            self._asks_for_roll = False
+            if not self._rolls(information, slope):
+                self._belief = (*self._belief[:2], 0.0, *self._belief[3:])
         belief = np.repeat(np.sqrt(self._belief), n)
         ridge = 1e-9 * np.diag(information).max()
         information += np.diag(1e-6 * np.diag(information) + ridge)
@@ -191,6 +197,20 @@ class _Problem:
         step = linalg.solve(precision, information @ wanted - away, assume_a="pos").reshape(-1, n)
         self._move(step, self._noise**2 * linalg.inv(precision).reshape(len(BELIEF), n, len(BELIEF), n))
         return rms(step[:2])
+
+    def _rolls(self, information: Float, slope: Float) -> bool:
+        """Whether rolls explain more than chance would: by the likelihood ratio to none, which is χ² of N then."""
+        n = len(self._angle)
+        roll = np.zeros(len(slope), bool)
+        roll[2 * n : 3 * n] = True
+        both, rest = np.ix_(~roll, roll), np.ix_(~roll, ~roll)
+        ridge = 1e-6 * np.diag(np.diag(information))
+        others = (information + ridge + self._noise**2 * self._prior)[rest]
+        share = linalg.solve(others, information[both], assume_a="pos")
+        left = slope[roll] - share.T @ slope[~roll]
+        known = (information + ridge)[np.ix_(roll, roll)] - information[both].T @ share
+        explained = float(left @ linalg.solve(known, left, assume_a="pos")) / self._noise**2
+        return explained > stats.chi2.isf(BY_CHANCE, n)
 
     @property
     def moves_dx(self) -> bool:
@@ -274,9 +294,13 @@ def _well_seen(shape: tuple[int, ...], table: Shifts) -> NDArray[np.bool_]:
 
 
 def _middle_row_of(views: Stack) -> float:
-    """The row, from the centre, about which a roll moves what tells dx as far to one side as to the other."""
-    energy = (np.gradient(views, axis=2) ** 2).sum((0, 2))
-    return float((energy * centred_axis(len(energy))).sum() / max(energy.sum(), 1e-30))
+    """The row, from the centre, about which a roll moves what tells dx as far to one side as to the other.
+
+    Rows count by the size of their slopes along u: by its square in what views tell of each other, and nearly alike in
+    what the start has from centres of mass.
+    """
+    slope = np.sqrt((np.gradient(views, axis=2) ** 2).sum((0, 2)))
+    return float((slope * centred_axis(len(slope))).sum() / max(slope.sum(), 1e-30))
 
 
 def _belief(aligned: Stack, start: Shifts, *, clear: float) -> tuple[float, ...]:
