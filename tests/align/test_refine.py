@@ -150,6 +150,23 @@ def test_of_an_object_that_the_border_cuts_off_dx_stays_and_so_does_a_roll_of_no
     assert after < 0.6 * before
 
 
+def test_where_nothing_rolls_no_roll_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Noise passes for rolls, but explains no more than chance does; where views roll, see above, rolls are found."""
+    still = simulate(
+        SimulationConfig(
+            scan=ScanConfig(n_views=40, n_rows=48, n_cols=64),
+            misalign=MisalignConfig(dx_sigma_px=1, dy_sigma_px=1),
+            noise=NoiseConfig(gaussian=0.05),
+            seed=5,
+        )
+    )
+    proj, begin = still.proj.numpy(), start(still.shifts)
+    found = refine_shifts(proj, begin.angle_rad, begin).shifts
+    assert not found.roll_deg.any()
+    monkeypatch.setattr(refine, "BY_CHANCE", 1 - 1e-9)
+    assert refine_shifts(proj, begin.angle_rad, begin).shifts.roll_deg.any()
+
+
 def test_a_jump_that_cuts_the_object_off_at_the_top_or_the_bottom_does_not_mislead_dy() -> None:
     """Half of the views have lost rows at the top, half at the bottom, and one that is far aside takes no part."""
     jump = np.where(np.arange(40) < 20, -9.0, 9.0)

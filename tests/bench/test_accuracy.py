@@ -84,6 +84,7 @@ def test_a_table_names_what_it_shows() -> None:
     figures |= {"limit_dx_px": 0.06, "limit_dy_px": 0.05, "left_out": 0.0}
     row = Row(case="a", method="m", stacks=1, dx_px=0.1, dy_px=0.2, bound_dx_px=0.05, bound_dy_px=0.04, **figures)
     assert as_table([row], ["m"]).splitlines()[-1] == "| a | 0.100 / 0.200 | 0.050 / 0.040 |"
+    assert as_table([row], ["m", "n"]).splitlines()[-1] == "| a | 0.100 / 0.200 | – | 0.050 / 0.040 |"
 
 
 def test_an_unknown_method_is_named() -> None:

@@ -171,13 +171,18 @@ def as_table(rows: Sequence[Row], methods: Sequence[str]) -> str:
     for case in dict.fromkeys(row.case for row in rows):
         cells = {row.method: row for row in rows if row.case == case}
         any_row = next(iter(cells.values()))
-        errors = " | ".join(
-            f"{cells[m].dx_px:.3f} / {cells[m].dy_px:.3f}" if cells[m].stacks else "no answer" for m in methods
-        )
+        errors = " | ".join(_errors(cells.get(method)) for method in methods)
         known = np.isfinite(any_row.bound_dx_px)
         bound = f"{any_row.bound_dx_px:.3f} / {any_row.bound_dy_px:.3f}" if known else "–"
         lines.append(f"| {case} | {errors} | {bound} |")
     return "\n".join(lines)
+
+
+def _errors(row: Row | None) -> str:
+    """The cell of a method: a dash where it was not measured."""
+    if row is None:
+        return "–"
+    return f"{row.dx_px:.3f} / {row.dy_px:.3f}" if row.stacks else "no answer"
 
 
 def _labelled(scan: LabelledScan) -> Labelled:
