@@ -49,6 +49,7 @@ BY_CHANCE = 0.01  # of stacks that do not roll, in which rolls are found all the
 LEAST_SIGMA = 0.78  # of the start's: the model is not the object, and its errors are no noise
 MOST_ASIDE, MOST_UP = 0.25, 0.5  # of the width and the height: views farther off take no part
 TEMPLATE_BLUR_PX = 0.7
+MIDDLE_BLUR_PX = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -297,9 +298,10 @@ def _middle_row_of(views: Stack) -> float:
     """The row, from the centre, about which a roll moves what tells dx as far to one side as to the other.
 
     Rows count by the size of their slopes along u: by its square in what views tell of each other, and nearly alike in
-    what the start has from centres of mass.
+    what the start has from centres of mass. The blur keeps what is left of noise in empty rows from counting.
     """
-    slope = np.sqrt((np.gradient(views, axis=2) ** 2).sum((0, 2)))
+    smooth = ndimage.gaussian_filter(views, (0, MIDDLE_BLUR_PX, MIDDLE_BLUR_PX))
+    slope = np.sqrt((np.gradient(smooth, axis=2) ** 2).sum((0, 2)))
     return float((slope * centred_axis(len(slope))).sum() / max(slope.sum(), 1e-30))
 
 
