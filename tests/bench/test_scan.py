@@ -107,12 +107,12 @@ def test_of_too_few_views_it_says_nothing(scan: Stack) -> None:
     assert np.isnan(sinogram_residual(scan.proj[few], scan.angle_rad[few]))
 
 
-def test_an_object_wider_than_the_view_does_not_mislead_it() -> None:
+def test_an_object_wider_than_the_view_misleads_neither_judge() -> None:
     wide = scans(SUITE["wider than the view"], 1)[0]
     whole = Stack(proj=wide.proj.numpy(), angle_rad=wide.angle_rad, source="wide", truth=wide.shifts)
     _, true, other = judge_scan(whole, ["center-of-mass"])
     assert other.dx_px > 1 and true.sinogram < 0.6 * other.sinogram
-    assert true.held_out > other.held_out  # which misleads the other judge
+    assert true.held_out < 0.7 * other.held_out
 
 
 # ---------------------------------------------------------------- a scan
