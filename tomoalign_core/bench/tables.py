@@ -13,11 +13,14 @@ import numpy as np
 from tomoalign_core.align.classical import METHODS as CLASSICAL
 from tomoalign_core.bench.accuracy import Row
 from tomoalign_core.bench.rivals import RIVALS
+from tomoalign_core.bench.suite import SUITE
 from tomoalign_core.config import InputError
 
 
 def read_rows(paths: Sequence[Path]) -> list[Row]:
-    """The rows that ``bench accuracy --json`` kept, of several files; a later one of the same case and method counts.
+    """The rows that ``bench accuracy --json`` kept, of several files, in the order of the suite.
+
+    Of the same case and method a later file counts.
 
     Raises
     ------
@@ -34,7 +37,8 @@ def read_rows(paths: Sequence[Path]) -> list[Row]:
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(f"{path}: not figures of bench accuracy ({error}); measure anew with --json") from None
         rows |= {(row.case, row.method): row for row in found}
-    return list(rows.values())
+    place = {name: number for number, name in enumerate(SUITE)}
+    return sorted(rows.values(), key=lambda row: place.get(row.case, len(place)))
 
 
 def _row(kept: dict[str, Any]) -> Row:
