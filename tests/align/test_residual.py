@@ -10,6 +10,7 @@ import torch
 from scipy import ndimage
 from scipy.stats import spearmanr
 
+from tomoalign_core.align import residual
 from tomoalign_core.align.binning import binned, binned_column, full_column
 from tomoalign_core.align.outline import with_object_aside
 from tomoalign_core.align.residual import best_axis, binning, held_out_residual
@@ -140,6 +141,16 @@ def test_one_view_far_off_is_the_only_suspect(blobs: SimulatedScan, far_px: floa
     assert found.suspects().tolist() == [30]
 
 
+def test_small_errors_of_views_without_noise_are_no_suspects(monkeypatch: pytest.MonkeyPatch) -> None:
+    clear = simulate(SCANS["blobs, 5 % noise"].changed(noise=NoiseConfig(gaussian=0.002)))
+    dx = clear.shifts.dx_px + np.random.default_rng(0).normal(0, 0.01, 50)
+    dx[30] += 0.1
+    found = held_out_residual(clear.proj.numpy(), clear.angle_rad, replace(clear.shifts, dx_px=dx))
+    assert found.suspects().size == 0
+    monkeypatch.setattr(residual, "LEAST_SUSPICIOUS", 0)
+    assert 30 in found.suspects()
+
+
 def test_views_beside_one_that_is_left_out_are_no_suspects(blobs: SimulatedScan) -> None:
     proj, table = blobs.proj.numpy(), blobs.shifts.left_out([5, 9, 20], "by hand")
     assert held_out_residual(proj, blobs.angle_rad, table).suspects().size == 0
@@ -171,9 +182,9 @@ def test_noise_alone_is_not_foretold_and_that_is_said(blobs: SimulatedScan) -> N
     proj = np.random.default_rng(2).standard_normal((30, 32, 40)).astype(np.float32)
     angle = np.deg2rad(6.0 * np.arange(30))
     zero = Shifts.from_arrays(angle_rad=angle, dx_px=np.zeros(30), dy_px=np.zeros(30))
-    residual = held_out_residual(proj, angle, zero)
-    assert residual.overall == pytest.approx(1, abs=0.05)
-    assert "did not align" in residual.doubt()
+    noise = held_out_residual(proj, angle, zero)
+    assert noise.overall == pytest.approx(1, abs=0.05)
+    assert "did not align" in noise.doubt()
     assert not held_out_residual(blobs.proj.numpy(), blobs.angle_rad, blobs.shifts).doubt()
 
 

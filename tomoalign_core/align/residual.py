@@ -36,6 +36,7 @@ AXIS_BANDS = 8  # rows are averaged in bands to find the axis
 AXIS_REACH = 0.06  # of the width, on both sides of the first guess
 UNEXPLAINED = 0.5  # of a view: beyond, the views do not seem to be of one object that turns
 SUSPICIOUS = 5.0  # robust standard deviations above its neighbours
+LEAST_SUSPICIOUS = 0.01  # of a view: what less is left above its neighbours is worth nobody's look
 NEIGHBOURS = 11
 DOUBT = (
     "The views leave over half of each other unexplained: this did not align, or noise hides the object. See that the "
@@ -108,7 +109,8 @@ class Residual:
         # and beside a view that is left out, or at the edge of a gap, views are foretold worse of themselves
         out = np.flatnonzero(~self.table.used[order])
         beside = np.isin(used, order[np.concatenate([out - 1, out + 1]).clip(0, len(order) - 1)])
-        found: NDArray[np.intp] = used[(above > np.maximum(SUSPICIOUS * spread, 0.1 * values)) & own & ~beside]
+        least = np.maximum(SUSPICIOUS * spread, 0.1 * values).clip(min=LEAST_SUSPICIOUS)
+        found: NDArray[np.intp] = used[(above > least) & own & ~beside]
         return np.sort(found)
 
 
