@@ -188,6 +188,13 @@ def test_noise_alone_is_not_foretold_and_that_is_said(blobs: SimulatedScan) -> N
     assert not held_out_residual(blobs.proj.numpy(), blobs.angle_rad, blobs.shifts).doubt()
 
 
+def test_very_many_views_are_foretold_by_backprojection(blobs: SimulatedScan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(residual, "MOST_IN_FIELD", 49)
+    true = held_out_residual(blobs.proj.numpy(), blobs.angle_rad, blobs.shifts)
+    moved = replace(blobs.shifts, dx_px=blobs.shifts.dx_px + np.random.default_rng(0).normal(0, 0.5, 50))
+    assert true.overall < 0.9 * overall(blobs, moved)
+
+
 def test_gain_and_offset_of_a_view_do_not_matter_to_its_own_residual(blobs: SimulatedScan) -> None:
     proj = blobs.proj.numpy().copy()
     here = held_out_residual(proj, blobs.angle_rad, blobs.shifts).per_view[12]
