@@ -114,6 +114,17 @@ def test_gain_and_offset_of_each_view_are_found() -> None:
     assert np.std(found.offset - offset) < 0.1 * np.std(offset)
 
 
+@pytest.mark.parametrize("unit", [1e-9, 2.0**-20, 1e12])
+def test_units_of_the_stack_change_nothing(unit: float) -> None:
+    proj = (scan().proj.numpy().astype(float) * unit).astype(np.float32)
+    found = refine_shifts(proj, scan().shifts.angle_rad, start(scan().shifts))
+    expected = refined()[0]
+    np.testing.assert_allclose(found.shifts.dy_px, expected.shifts.dy_px, atol=1e-3)
+    np.testing.assert_allclose(found.gain, expected.gain, atol=1e-3)
+    np.testing.assert_allclose(found.offset / unit, expected.offset, atol=1e-3)
+    assert found.rounds[-1].residual == pytest.approx(expected.rounds[-1].residual, rel=1e-3)
+
+
 def test_views_that_are_not_used_or_hardly_seen_stay_as_they_are() -> None:
     begin = start(scan().shifts)
     used = np.ones(40, bool)

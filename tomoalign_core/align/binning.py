@@ -1,4 +1,4 @@
-"""Stacks in small, with the tables and columns that belong to them."""
+"""Stacks in small, with the tables and columns that belong to them, and in units in which they are about 1."""
 
 from __future__ import annotations
 
@@ -19,6 +19,19 @@ def binned(proj: NDArray[np.floating], factor: int) -> NDArray[np.float32]:
     top, left = (rows - v * factor) // 2, (cols - u * factor) // 2
     middle = proj[:, top : top + v * factor, left : left + u * factor]
     return middle.reshape(n, v, factor, u, factor).mean(axis=(2, 4), dtype=np.float32)
+
+
+def in_units(proj: NDArray[np.floating]) -> tuple[NDArray[np.floating], float]:
+    """A stack (N, V, U) in units in which its largest size is about 1, and the unit.
+
+    A power of two, so that nothing is rounded: attenuation by the nanometre is aligned as it is by the centimetre.
+
+    >>> in_units(np.full((1, 1, 1), 2.0**-20))[1] == 2.0**-20, in_units(np.ones((1, 1, 1)))[1]
+    (True, 1.0)
+    """
+    largest = float(np.abs(proj).max(initial=0.0))
+    unit = 2.0 ** round(np.log2(largest)) if 0 < largest < np.inf else 1.0
+    return (proj if unit == 1 else proj / np.asarray(unit, proj.dtype)), unit
 
 
 def binned_shifts(shifts: Shifts, factor: float) -> Shifts:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from tomoalign_core.align.apply import Progress, undo_shifts
+from tomoalign_core.align.binning import in_units
 from tomoalign_core.align.lost import leave_out_lost, places_again
 from tomoalign_core.align.outline import cut_of, off_axis_px
 from tomoalign_core.config import InputError
@@ -46,7 +47,7 @@ def predict_shifts(
     if model.config.name == "cnn3d" and tuple(proj.shape) != model.shape:
         raise InputError(f"{model.source}: this cnn3d takes stacks of {model.shape}, not {proj.shape}; use centroid")
     order = np.argsort(angle_rad, kind="stable")
-    stack, angle = np.asarray(proj, np.float32)[order], np.asarray(angle_rad, float)[order]
+    stack, angle = in_units(np.asarray(proj, np.float32))[0][order], np.asarray(angle_rad, float)[order]
     found = _look(stack, angle, model, progress)
     start = _better_start(stack, found) if model.config.name == "centroid" else None
     if start is not None:

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import linalg, ndimage, stats
 
 from tomoalign_core.align.apply import undo_shifts
-from tomoalign_core.align.binning import binned, binned_shifts
+from tomoalign_core.align.binning import binned, binned_shifts, in_units
 from tomoalign_core.align.field import Field, noise_floor, noise_of
 from tomoalign_core.align.foretell import FILL_ROUNDS
 from tomoalign_core.align.outline import background_of, cut_of, with_object_aside
@@ -94,6 +94,8 @@ def refine_shifts(
     held-out residual is given back: so the residual never rises. Views not ``used`` take no part, and stay as they are;
     so do those that lie more than a quarter of the width aside, or half of the height up or down. No σ grows. Where the
     top or the bottom cuts the object off, dx stays, and so do rolls of zero; dx stays in stacks without noise, too.
+    Rolls of a start that has none are found only where they explain more than chance does. σ is that of the place of
+    what the views show, which may stand off the centre about which they roll.
 
     Parameters
     ----------
@@ -109,7 +111,7 @@ def refine_shifts(
     _check(proj, start.used)
     used = start.used & _well_seen(proj.shape[1:], start)
     factor = int(np.ceil(np.sqrt(max(len(angle) ** 2 * proj[0].size / LARGEST_WORK, 1.0))))
-    stack = binned(proj[used], factor)
+    stack, unit = in_units(binned(proj[used], factor))
     here = binned_shifts(start.taken(used), factor)
     problem = _Problem(stack, angle[used], here)
     rounds: list[Round] = []
@@ -137,7 +139,7 @@ def refine_shifts(
                 problem.leave_dx()
             continue
         best = table
-        gain[used], offset[used] = problem.gain, problem.offset
+        gain[used], offset[used] = problem.gain, unit * problem.offset
         if step * factor < STILL_PX:
             break
     return Refined(shifts=best, gain=gain, offset=offset, rounds=tuple(rounds))

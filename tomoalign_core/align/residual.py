@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, optimize
 
 from tomoalign_core.align.apply import move_views, undo_shifts
-from tomoalign_core.align.binning import binned, binned_shifts, full_column
+from tomoalign_core.align.binning import binned, binned_shifts, full_column, in_units
 from tomoalign_core.align.foretell import Images, Progress, foretell_by_backprojection, foretell_by_field
 from tomoalign_core.geometry import Float, Shifts, gauge_functions, is_wedge
 from tomoalign_core.metrics import rms
@@ -140,7 +140,7 @@ def held_out_residual(
     if shifts.used.sum() < 2:
         raise ValueError(f"{shifts.used.sum()} views are used; none could be foretold by others")
     factor = binning(*proj.shape)
-    stack = binned(proj, factor)
+    stack, unit = in_units(binned(proj, factor))
     measured = _blurred(stack, factor)
     table = _without_gauge(shifts, factor)
     aligned, _ = undo_shifts(measured, replace(table, used=np.ones(len(table), bool)))
@@ -159,8 +159,8 @@ def held_out_residual(
         overall=rms(per_view[shifts.used]),
         axis_px=full_column(axis, proj.shape[2], factor) - gauge_constant,
         factor=factor,
-        measured=measured,
-        foretold=foretold,
+        measured=unit * measured,
+        foretold=unit * foretold,
         table=table,
     )
 
