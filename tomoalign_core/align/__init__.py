@@ -45,7 +45,8 @@ def find_shifts(
 
     Parameters
     ----------
-    method : "network"; "network+refine", which goes on from there with all views together (see ``refine``);
+    method : "network"; "network+refine", which goes on from there with all views together (see ``refine``), after a
+        second look by the network where the stack shows more than the first could see (see ``finer``);
         "center-of-mass", "profile-correlation", "phase-correlation"; or "tomopy-joint" where tomopy is.
     model : for the network: "pretrained", a run's id or folder, or a .safetensors file.
     progress : called with (done, of) as it goes: passes of the network, views of the others.
@@ -67,6 +68,7 @@ def find_shifts(
     if method == REFINED:
         from tomoalign_core.align.refine import refine_shifts
 
+        found = _better_look(rest, angle[shown], found, model, device, progress)
         found = leave_out_lost(rest, refine_shifts(rest, angle[shown], found, on_round=on_round).shifts)
     return found if shown.all() else _with_empty(found, angle, shown)
 
@@ -103,6 +105,25 @@ def _find(
         missing = "".join(f"; {name} {why}" for name, why in MISSING_METHODS.items())
         raise InputError(f"no method is called {method!r}; choose one of {', '.join(METHODS)}{missing}")
     return CLASSICAL[method](proj, angle_rad, progress)
+
+
+def _better_look(
+    proj: np.ndarray, angle_rad: np.ndarray, found: Shifts, model: str, device: str, progress: Progress | None
+) -> Shifts:
+    """What the network found, or finds in twice the sampling if that is better; see ``finer``."""
+    from tomoalign_core.align.finer import better_of
+    from tomoalign_core.align.lost import leave_out_lost
+    from tomoalign_core.align.predict import can_look_finer, predict_shifts
+    from tomoalign_core.learn.weights import load_weights
+
+    network = load_weights(model, device)
+    if not can_look_finer(proj, network):
+        return found
+
+    def look_finer() -> Shifts:
+        return leave_out_lost(proj, predict_shifts(proj, angle_rad, network, progress, finer=True))
+
+    return better_of(proj, angle_rad, found, look_finer)
 
 
 def _with_empty(found: Shifts, angle_rad: np.ndarray, shown: np.ndarray) -> Shifts:

@@ -32,11 +32,17 @@ LARGEST_WORK = 16e9  # views squared times pixels, to which reprojection of each
 
 @torch.no_grad()
 def predict_shifts(
-    proj: np.ndarray, angle_rad: np.ndarray, model: TrainedModel, progress: Progress | None = None
+    proj: np.ndarray,
+    angle_rad: np.ndarray,
+    model: TrainedModel,
+    progress: Progress | None = None,
+    *,
+    finer: bool = False,
 ) -> Shifts:
     """Predict the movement of each view of a stack (N, V, U), gauge-free, with a standard deviation in px.
 
     Stacks wider or taller than 400 px, or of very many views, are binned for it, and the shifts scaled back.
+    ``finer`` shows the network twice the sampling instead, see ``can_look_finer``.
     ``progress`` is called with (passes done, passes) by networks that look more than once.
 
     Raises
@@ -48,15 +54,16 @@ def predict_shifts(
         raise InputError(f"{model.source}: this cnn3d takes stacks of {model.shape}, not {proj.shape}; use centroid")
     order = np.argsort(angle_rad, kind="stable")
     stack, angle = in_units(np.asarray(proj, np.float32))[0][order], np.asarray(angle_rad, float)[order]
-    found = _look(stack, angle, model, progress)
+    factor = 0.5 if finer else _factor(stack, model)
+    found = _look(stack, angle, model, factor, progress)
     start = _better_start(stack, found) if model.config.name == "centroid" else None
     if start is not None:
-        found = _look(stack, angle, model, progress, start)
+        found = _look(stack, angle, model, factor, progress, start)
     found = leave_out_lost(stack, found)
     kept = found.used
     if model.config.name == "centroid" and not kept.all() and kept.sum() >= LEAST_VIEWS:
         # what the views left out showed has pulled those beside them along
-        rest = _look(stack[kept], angle[kept], model, progress, found.taken(kept)).gauge_free()
+        rest = _look(stack[kept], angle[kept], model, factor, progress, found.taken(kept)).gauge_free()
         found = found.gauge_free().put(kept, rest)
     return found.gauge_free().taken(np.argsort(order))
 
@@ -77,15 +84,20 @@ def _look(
     proj: np.ndarray,
     angle_rad: np.ndarray,
     model: TrainedModel,
+    factor: float,
     progress: Progress | None,
     start: Shifts | None = None,
 ) -> Shifts:
-    """What the network says of a stack, once; building on ``start``, which only a centroid network can."""
+    """What the network says of a stack, once; building on ``start``, which only a centroid network can.
+
+    ``factor`` is how large its pixels are in those of the stack: a whole number or 1/2.
+    """
     device = next(model.network.parameters()).device
     stack = torch.from_numpy(np.ascontiguousarray(proj, np.float32)).to(device)
-    factor = binning(*proj.shape) if model.config.name == "centroid" else 1
     if factor > 1:
-        stack = torch.nn.functional.avg_pool2d(stack[:, None], factor)[:, 0]
+        stack = torch.nn.functional.avg_pool2d(stack[:, None], int(factor))[:, 0]
+    elif factor < 1:
+        stack = torch.nn.functional.interpolate(stack[:, None], scale_factor=1 / factor, mode="bicubic")[:, 0]
     angle = torch.from_numpy(np.asarray(angle_rad, np.float32)).to(device)
     with _counted(model, progress):
         more = () if start is None else (_tensors(start, factor, stack),)
@@ -105,8 +117,8 @@ def _look(
     )
 
 
-def _tensors(table: Shifts, factor: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Shifts (1, N, 2) in binned pixels, and rolls (1, N)."""
+def _tensors(table: Shifts, factor: float, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Shifts (1, N, 2) in the network's pixels, and rolls (1, N)."""
     shift = np.stack([table.dx_px, table.dy_px], -1) / factor
     return torch.from_numpy(shift)[None].to(like), torch.from_numpy(np.deg2rad(table.roll_deg))[None].to(like)
 
@@ -123,6 +135,16 @@ def _counted(model: TrainedModel, progress: Progress | None) -> Iterator[None]:
         yield
     finally:
         hook.remove()
+
+
+def can_look_finer(proj: np.ndarray, model: TrainedModel) -> bool:
+    """Whether the network takes a stack (N, V, U) in twice the sampling: one of any shape, and the stack not too large."""
+    n, rows, cols = proj.shape
+    return model.config.name == "centroid" and binning(n, 2 * rows, 2 * cols) == 1
+
+
+def _factor(proj: np.ndarray, model: TrainedModel) -> int:
+    return binning(*proj.shape) if model.config.name == "centroid" else 1
 
 
 def binning(n_views: int, n_rows: int, n_cols: int) -> int:

@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import linalg, ndimage, stats
 
-from tomoalign_core.align.apply import undo_shifts
+from tomoalign_core.align.apply import move_views, undo_shifts
 from tomoalign_core.align.binning import binned, binned_shifts, in_units
 from tomoalign_core.align.field import Field, noise_floor, noise_of
 from tomoalign_core.align.foretell import FILL_ROUNDS
 from tomoalign_core.align.outline import background_of, cut_of, with_object_aside
+from tomoalign_core.align.pattern import fixed_pattern
 from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.config import InputError
 from tomoalign_core.geometry import Float, Shifts, centred_axis, gauge_functions, placed_as, turned_about
@@ -50,6 +51,7 @@ LEAST_SIGMA = 0.78  # of the start's: the model is not the object, and its error
 MOST_ASIDE, MOST_UP = 0.25, 0.5  # of the width and the height: views farther off take no part
 TEMPLATE_BLUR_PX = 0.7
 MIDDLE_BLUR_PX = 2.0
+ROWS_BEYOND = 3  # above and below the views, as nobody saw them: an object that the border cuts off goes on there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,25 +163,28 @@ class _Problem:
         n = len(stack)
         self._level = background_of(stack)
         self._proj = stack - self._level[:, None, None]
-        self._angle, self._noise = angle, noise_of(self._proj)
+        self._angle = angle
         self.gain: Float = np.ones(n)
         self.offset: Float = self._level - self._level.mean()
         aligned, _ = undo_shifts(self._proj, start)
         # where its mass is centred the object needs the smallest disc
         self._aside = np.append(path_of_mass(aligned, angle), 0.0)
         self.table = self._start = with_object_aside(start, self._aside)
-        aligned, seen = undo_shifts(self._proj, self.table)
-        self._field = Field(angle, aligned, self._noise)
-        self._foretold = self._field.foretell(np.where(seen, aligned, 0.0))
+        aligned = self._see()
+        pattern = fixed_pattern(self._proj, self._in_place(self._field.foretell_by_others(aligned)))
+        if pattern.any():
+            self._proj = self._proj - pattern.astype(np.float32)
+            aligned = self._see()
         self._row = _middle_row_of(self._foretold)
         self._prior = self._prior_of(start)
-        self._belief = _belief(aligned, start, clear=1 - (noise_floor(self._proj) / self._noise) ** 2)
+        clear = 1 - (noise_floor(self._proj) / self._noise) ** 2
+        self._belief = _belief(aligned[:, ROWS_BEYOND:-ROWS_BEYOND], start, clear=clear)
         self._asks_for_roll = self._belief[2] > 0 and not start.roll_deg.any()
 
     def improve(self) -> float:
         """One round; returns how far it moved the views, px."""
         n = len(self._angle)
-        aligned, seen = undo_shifts(self._proj, self.table)
+        aligned, seen = self._aligned()
         # what was not seen is as foretold, and tells nothing
         whole = self._field.fill(aligned, seen, self._foretold, rounds=FILL_ROUNDS)
         self._foretold = self._field.foretell(whole)
@@ -200,6 +205,25 @@ class _Problem:
         step = linalg.solve(precision, information @ wanted - away, assume_a="pos").reshape(-1, n)
         self._move(step, self._noise**2 * linalg.inv(precision).reshape(len(BELIEF), n, len(BELIEF), n))
         return rms(step[:2])
+
+    def _see(self) -> Stack:
+        """Learn what the object is like from the views as the table aligns them, which are given back."""
+        self._noise = noise_of(self._proj)
+        aligned, seen = self._aligned()
+        self._field = Field(self._angle, aligned, self._noise)
+        guess = self._field.foretell(np.where(seen, aligned, 0.0))
+        self._foretold = self._field.foretell(self._field.fill(aligned, seen, guess, rounds=FILL_ROUNDS))
+        return aligned
+
+    def _in_place(self, aligned: Stack) -> Stack:
+        """Aligned views as the detector would have seen them."""
+        return move_views(aligned[:, ROWS_BEYOND:-ROWS_BEYOND].astype(np.float32), self.table)
+
+    def _aligned(self) -> tuple[Stack, NDArray[np.bool_]]:
+        """The views as the table aligns them, and what of them was seen, with some rows more above and below."""
+        beyond = ((0, 0), (ROWS_BEYOND, ROWS_BEYOND), (0, 0))
+        aligned, seen = undo_shifts(self._proj, self.table)
+        return np.pad(aligned, beyond, mode="reflect"), np.pad(seen, beyond)
 
     def _rolls(self, information: Float, slope: Float) -> bool:
         """Whether rolls explain more than chance would: by the likelihood ratio to none, which is χ² of N then."""

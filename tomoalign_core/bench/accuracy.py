@@ -18,8 +18,10 @@ from tomoalign_core.config import InputError, MisalignConfig
 from tomoalign_core.files.stacks import read_stack
 from tomoalign_core.geometry import Shifts, shift_error
 from tomoalign_core.metrics import rms, scan_bound, score_shifts
-from tomoalign_core.simulate import LabelledScan
+from tomoalign_core.simulate import LabelledScan, SimulatedScan
 from tomoalign_core.simulate.misalign import draw_shifts
+from tomoalign_core.simulate.phantoms import Ellipsoids
+from tomoalign_core.simulate.project import project_ellipsoids
 
 METHODS = (*align.METHODS, *RIVALS)
 SCAN_STAGES = {
@@ -27,7 +29,6 @@ SCAN_STAGES = {
     "uniform ±10 px": MisalignConfig(dx_sigma_px=0, dy_sigma_px=0, uniform_px=10),
 }
 UNKNOWN = (float("nan"), float("nan"))
-LARGEST_LIMIT = 1e7  # views times columns squared; beyond, the bound of an unknown object takes minutes
 
 
 class Labelled(NamedTuple):
@@ -46,10 +47,10 @@ class Row:
     ``stacks`` counts those on which the method gave an answer; without any, all figures are not a number.
     ``worst_px`` is the largest error of any view in dx or dy, ``bound_…`` the Cramér-Rao bound of a view against a
     known template (0 without noise, not a number where it is unknown), ``limit_…`` that of all views of an object that
-    nobody knows (see ``align.limit``; not a number without noise, of objects wider than the view, and for large
-    stacks), ``within_…`` the share of views within 1 and 2 of the σ that the method states, ``left_out`` the share that
-    it leaves out: those are in no figure. ``same_…`` is the part of the error that is the same in all stacks, where
-    they are one real scan moved in different ways: what the scan itself had left, or what the method makes of it.
+    nobody knows (see ``align.limit``; not a number without noise), ``within_…`` the share of views within 1 and 2 of
+    the σ that the method states, ``left_out`` the share that it leaves out: those are in no figure. ``same_…`` is the
+    part of the error that is the same in all stacks, where they are one real scan moved in different ways: what the
+    scan itself had left, or what the method makes of it.
     """
 
     case: str
@@ -188,10 +189,18 @@ def _errors(row: Row | None) -> str:
 def _labelled(scan: LabelledScan) -> Labelled:
     proj, clean = scan.proj.numpy(), scan.clean.numpy()
     bound = scan_bound(clean, gaussian=scan.gaussian, counts=scan.counts)
-    limit = UNKNOWN
-    if bound[0] > 0 and len(proj) * proj.shape[2] ** 2 <= LARGEST_LIMIT:
-        limit = unknown_object_bound(clean, scan.angle_rad, scan.shifts, gaussian=scan.gaussian, counts=scan.counts)
-    return Labelled(proj, scan.shifts, bound, limit)
+    return Labelled(proj, scan.shifts, bound, _limit(scan) if bound[0] > 0 else UNKNOWN)
+
+
+def _limit(scan: LabelledScan) -> tuple[float, float]:
+    """The bound of an unknown object, of which all must be seen for it, also where it is wider than the detector."""
+    clean, noise = scan.clean.numpy(), {"gaussian": scan.gaussian, "counts": scan.counts}
+    limit = unknown_object_bound(clean, scan.angle_rad, scan.shifts, **noise)
+    if np.isfinite(limit).all() or not isinstance(scan, SimulatedScan) or not isinstance(scan.phantom, Ellipsoids):
+        return limit
+    rows, cols = clean.shape[1:]
+    whole = project_ellipsoids(scan.phantom, scan.angle_rad, n_rows=rows, n_cols=2 * cols, shifts=scan.shifts)
+    return unknown_object_bound(scan.scale * whole.numpy(), scan.angle_rad, scan.shifts, cols=cols, **noise)
 
 
 def finder(method: str, model: str, device: str) -> Callable[[np.ndarray, np.ndarray], Shifts]:
