@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from tomoalign_core.align.limit import Ring, information, ring_of, unknown_object_bound
+from tomoalign_core.align.limit import Ring, information, information_of_part, ring_of, unknown_object_bound
 from tomoalign_core.config import MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
 from tomoalign_core.geometry import Float
 from tomoalign_core.metrics import scan_bound
-from tomoalign_core.simulate import LabelledScan, simulate
+from tomoalign_core.simulate import LabelledScan, SimulatedScan, simulate
+from tomoalign_core.simulate.phantoms import Ellipsoids
+from tomoalign_core.simulate.project import project_ellipsoids
 
 VIEWS, COLS, EXTENT = 10, 20, 6.3
 POWER = 200 * np.exp(-((np.pi * np.arange(41) / 40 * 1.3) ** 2))
@@ -52,10 +57,32 @@ def test_the_information_is_that_of_the_whole_covariance(whole: bool) -> None:
             assert in_dy[harmonic] == pytest.approx(direct, rel=0.02, abs=1e-9)
 
 
-def scan(views: int = 40, **more: object) -> LabelledScan:
+def test_the_information_of_a_part_of_the_ring_is_that_of_its_views() -> None:
+    """Of each two views, in a wedge of 10 of 15."""
+    ring = Ring(15, False)
+    angle = np.arange(VIEWS) * np.pi / ring.views
+    c, slope = covariance(angle)
+    inverse = np.linalg.inv(c)
+    in_dx, in_dy = information_of_part(POWER, COLS, EXTENT, ring, VIEWS)
+
+    def written_out(change: Callable[[Float], NDArray[np.generic]]) -> Float:
+        ways = [inverse @ change(np.repeat(np.eye(VIEWS)[view], COLS)) for view in range(VIEWS)]
+        return np.array([[np.trace(one @ other).real / 2 for other in ways] for one in ways])
+
+    def moved(each: Float) -> Float:
+        half = each[:, None] * slope
+        return half + half.T
+
+    np.testing.assert_allclose(in_dx, written_out(moved), atol=0.02 * in_dx.max())
+    turned = written_out(lambda each: 1j * (each[:, None] * c - c * each))
+    np.testing.assert_allclose(in_dy, turned, atol=0.02 * in_dy.max())
+    np.testing.assert_allclose(in_dy.sum(0), 0, atol=1e-6 * in_dy.max())  # all views up: nothing has changed
+
+
+def scan(views: int = 40, turn_deg: float = 180.0, **more: object) -> LabelledScan:
     still = MisalignConfig(dx_sigma_px=1, dy_sigma_px=1)
     settings = SimulationConfig(misalign=still, noise=NoiseConfig(gaussian=0.05), seed=5, phantom_seed=1)
-    return simulate(settings.changed(scan=ScanConfig(n_views=views, n_rows=48, n_cols=64), **more))
+    return simulate(settings.changed(scan=ScanConfig(n_views=views, n_rows=48, n_cols=64, range_deg=turn_deg), **more))
 
 
 def ratios(one: LabelledScan) -> Float:
@@ -80,9 +107,28 @@ def test_with_counts_as_with_even_noise_only_the_distance_from_a_template_differ
     np.testing.assert_allclose(counted, even, rtol=0.1)
 
 
-def test_an_object_wider_than_the_view_has_no_such_bound() -> None:
+def test_of_a_wedge_the_order_of_the_views_does_not_matter() -> None:
+    wedge = scan(views=16, turn_deg=90)
+    order = np.random.default_rng(0).permutation(16)
+    shuffled = wedge.clean.numpy()[order], wedge.angle_rad[order], wedge.shifts.taken(order)
+    limits = [
+        unknown_object_bound(*views, gaussian=wedge.gaussian)
+        for views in (shuffled, (wedge.clean.numpy(), wedge.angle_rad, wedge.shifts))
+    ]
+    assert limits[0] == pytest.approx(limits[1], rel=1e-3)
+
+
+def test_of_an_object_wider_than_the_view_all_must_be_shown() -> None:
     one = scan(phantom=PhantomConfig(radius=(1.4, 1.5)))
-    assert np.isnan(unknown_object_bound(one.clean.numpy(), one.angle_rad, one.shifts, gaussian=0.05)).all()
+    assert isinstance(one, SimulatedScan) and isinstance(one.phantom, Ellipsoids)
+    seen = one.clean.numpy()
+    assert np.isnan(unknown_object_bound(seen, one.angle_rad, one.shifts, gaussian=0.05)).all()
+    whole = one.scale * project_ellipsoids(one.phantom, one.angle_rad, n_rows=48, n_cols=128, shifts=one.shifts).numpy()
+    dx, dy = unknown_object_bound(whole, one.angle_rad, one.shifts, gaussian=0.05, cols=64)
+    all_seen = unknown_object_bound(whole, one.angle_rad, one.shifts, gaussian=0.05)
+    known = scan_bound(seen, gaussian=0.05, counts=None)
+    assert dx > 1.5 * known[0] and dy > 1.2 * known[1]
+    assert dx > all_seen[0] and dy > all_seen[1]
 
 
 def test_angles_must_be_evenly_spaced() -> None:

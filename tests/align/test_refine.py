@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tomoalign_core.align import move_views, refine, undo_shifts
+from tomoalign_core.align import move_views, refine, together, undo_shifts
 from tomoalign_core.align.refine import Refined, Round, refine_shifts
 from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.config import InputError, MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
@@ -75,8 +75,8 @@ def test_rounds_are_told_and_the_best_is_given_back() -> None:
 
 def test_a_start_that_cannot_be_bettered_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """A step in the wrong direction raises the residual."""
-    right = refine._Problem._move
-    monkeypatch.setattr(refine._Problem, "_move", lambda self, step, covariance: right(self, -10 * step, covariance))
+    right = together.Together._move
+    monkeypatch.setattr(together.Together, "_move", lambda self, step, covariance: right(self, -10 * step, covariance))
     begin = start(scan().shifts)
     found = refine_shifts(scan().proj.numpy(), scan().shifts.angle_rad, begin)
     assert [r.kept for r in found.rounds] == [True, False, False, False], "twice, and once without dx"
@@ -174,7 +174,7 @@ def test_where_nothing_rolls_no_roll_is_found(monkeypatch: pytest.MonkeyPatch) -
     proj, begin = still.proj.numpy(), start(still.shifts)
     found = refine_shifts(proj, begin.angle_rad, begin).shifts
     assert not found.roll_deg.any()
-    monkeypatch.setattr(refine, "BY_CHANCE", 1 - 1e-9)
+    monkeypatch.setattr(together, "BY_CHANCE", 1 - 1e-9)
     assert refine_shifts(proj, begin.angle_rad, begin).shifts.roll_deg.any()
 
 

@@ -13,7 +13,7 @@ import argparse
 
 import numpy as np
 
-from tomoalign_core.align import refine
+from tomoalign_core.align import refine, together
 from tomoalign_core.align.lost import leave_out_lost
 from tomoalign_core.align.predict import predict_shifts
 from tomoalign_core.geometry import Shifts, shift_error
@@ -53,7 +53,7 @@ def main() -> None:
             one, two = np.quantile(ratio, 0.68), np.quantile(ratio, 0.95) / 2
             shares = f"{np.mean(ratio < 1):.1%} within σ, {np.mean(ratio < 2):.1%} within 2 σ"
             print(f"{name} {part}: {shares}; σ would be right times {one:.2f} (68 %), {two:.2f} (95 %)")
-    print(f"σ is {SIGMA_OVER_B:g} b, a refined one no less than {refine.LEAST_SIGMA:g} of the network's")
+    print(f"σ is {SIGMA_OVER_B:g} b, a refined one no less than {together.LEAST_SIGMA:g} of the network's")
 
 
 if __name__ == "__main__":

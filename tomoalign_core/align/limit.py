@@ -214,7 +214,7 @@ def information_of_part(power: Float, cols: int, extent: float, ring: Ring, view
         by_difference = np.fft.fft(blocks, axis=0).real / ring.views
         return by_difference[apart].transpose(0, 2, 1, 3).reshape(views * size, views * size)
 
-    def by_views(matrix: Float) -> Float:
+    def by_views(matrix: NDArray[np.floating]) -> NDArray[np.floating]:
         return matrix.reshape(views, size, views, size).transpose(0, 2, 1, 3)
 
     whole = written_out(signal) + np.eye(views * size)

@@ -138,7 +138,7 @@ def _counted(model: TrainedModel, progress: Progress | None) -> Iterator[None]:
 
 
 def can_look_finer(proj: np.ndarray, model: TrainedModel) -> bool:
-    """Whether the network takes a stack (N, V, U) in twice the sampling: one of any shape, and the stack not too large."""
+    """Whether the network takes any shape, and a stack (N, V, U) in twice the sampling is not too large for it."""
     n, rows, cols = proj.shape
     return model.config.name == "centroid" and binning(n, 2 * rows, 2 * cols) == 1
 

@@ -1,57 +1,28 @@
 """Refinement: all movements together, by the likelihood of all views together, without a reconstruction.
 
-Views of one object are not free of each other: ``field`` says what each should look like given all others. A movement
-changes a view along its own gradients; the most likely movements of all views are one least-squares problem with the
-covariance of the field and the noise as its weight (generalised least squares), solved together for dx, dy, roll, gain
-and offset of every view, and again around the result.
-
-What the views alone cannot tell well, slow movements above all, is left where the start has it: its σ is the prior.
+Rounds of Gauss-Newton, see ``together``, each judged by the held-out residual.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import linalg, ndimage, stats
 
-from tomoalign_core.align.apply import move_views, undo_shifts
 from tomoalign_core.align.binning import binned, binned_shifts, in_units
-from tomoalign_core.align.field import Field, noise_floor, noise_of
-from tomoalign_core.align.foretell import FILL_ROUNDS
-from tomoalign_core.align.outline import background_of, cut_of, with_object_aside
-from tomoalign_core.align.pattern import fixed_pattern
 from tomoalign_core.align.residual import held_out_residual
+from tomoalign_core.align.together import Together
 from tomoalign_core.config import InputError
-from tomoalign_core.geometry import Float, Shifts, centred_axis, gauge_functions, placed_as, turned_about
-from tomoalign_core.metrics import rms
-from tomoalign_core.simulate.slices import path_of_mass
-
-Stack = NDArray[np.floating]
+from tomoalign_core.geometry import Float, Shifts, placed_as
 
 ROUNDS = 6
 TRIES = 2  # rounds that raise the residual before it is tried once more, without dx
 STILL_PX = 0.003  # a round that moves views by less is the last
-FARTHEST_PX = 3.0  # in one round: gradients see no farther
 MOST_VIEWS = 800  # the equations of all views are solved at once
 LARGEST_WORK = 1.2e9  # views squared times pixels; beyond, views are binned
-LEVER_PX = 20.0  # a roll is counted as the movement this far from the centre
-ROLL_SIGMA_DEG, ROLL_SIGMA = 0.35, 1 / 3  # of the start's roll: at least, and as a fraction of the rolls it found
-GAIN_SIGMA = 0.3
-UNKNOWN_SIGMA_PX = 1.0  # of a start that states none
-NEAR_VIEWS = 4  # the start errs alike on views so near
-OWN_ERROR = 3.0  # of a view alone, in σ of the start; what near views have in common is trusted to 1 σ
-# How far the likelihood is believed in dx, dy, roll, gain, offset. In dx it would mislead: the field of the model may
-# lie anywhere in its disc, where a real object has an outline; that tells slow movements in dx, and the start knew it.
-BELIEF = (0.1, 1.0, 1.0, 1.0, 1.0)
-BY_CHANCE = 0.01  # of stacks that do not roll, in which rolls are found all the same; where the start has none
-LEAST_SIGMA = 0.78  # of the start's: the model is not the object, and its errors are no noise
 MOST_ASIDE, MOST_UP = 0.25, 0.5  # of the width and the height: views farther off take no part
-TEMPLATE_BLUR_PX = 0.7
-MIDDLE_BLUR_PX = 2.0
-ROWS_BEYOND = 3  # above and below the views, as nobody saw them: an object that the border cuts off goes on there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +86,7 @@ def refine_shifts(
     factor = int(np.ceil(np.sqrt(max(len(angle) ** 2 * proj[0].size / LARGEST_WORK, 1.0))))
     stack, unit = in_units(binned(proj[used], factor))
     here = binned_shifts(start.taken(used), factor)
-    problem = _Problem(stack, angle[used], here)
+    problem = Together(stack, angle[used], here)
     rounds: list[Round] = []
     best, gain, offset = start.gauge_free(), np.ones(len(angle)), np.zeros(len(angle))
 
@@ -156,160 +127,6 @@ def _check(proj: NDArray[np.floating], used: NDArray[np.bool_]) -> None:
         raise InputError("a refinement needs views of finite values that are not all the same; see what was read")
 
 
-class _Problem:
-    """The movements of a stack (N, V, U), all used, and what is known of them; ``improve`` is a Gauss-Newton round."""
-
-    def __init__(self, stack: NDArray[np.float32], angle: Float, start: Shifts) -> None:
-        n = len(stack)
-        self._level = background_of(stack)
-        self._proj = stack - self._level[:, None, None]
-        self._angle = angle
-        self.gain: Float = np.ones(n)
-        self.offset: Float = self._level - self._level.mean()
-        aligned, _ = undo_shifts(self._proj, start)
-        # where its mass is centred the object needs the smallest disc
-        self._aside = np.append(path_of_mass(aligned, angle), 0.0)
-        self.table = self._start = with_object_aside(start, self._aside)
-        aligned = self._see()
-        pattern = fixed_pattern(self._proj, self._in_place(self._field.foretell_by_others(aligned)))
-        if pattern.any():
-            self._proj = self._proj - pattern.astype(np.float32)
-            aligned = self._see()
-        self._row = _middle_row_of(self._foretold)
-        self._prior = self._prior_of(start)
-        clear = 1 - (noise_floor(self._proj) / self._noise) ** 2
-        self._belief = _belief(aligned[:, ROWS_BEYOND:-ROWS_BEYOND], start, clear=clear)
-        self._asks_for_roll = self._belief[2] > 0 and not start.roll_deg.any()
-
-    def improve(self) -> float:
-        """One round; returns how far it moved the views, px."""
-        n = len(self._angle)
-        aligned, seen = self._aligned()
-        # what was not seen is as foretold, and tells nothing
-        whole = self._field.fill(aligned, seen, self._foretold, rounds=FILL_ROUNDS)
-        self._foretold = self._field.foretell(whole)
-        ways = self._ways(self._field.foretell_by_others(whole), seen)
-        information = self._field.information(ways)
-        slope = np.stack([(way * (whole - self._foretold)).sum((1, 2)) for way in ways]).ravel()
-        if self._asks_for_roll:
-            self._asks_for_roll = False
-            if not self._rolls(information, slope):
-                self._belief = (*self._belief[:2], 0.0, *self._belief[3:])
-        belief = np.repeat(np.sqrt(self._belief), n)
-        ridge = 1e-9 * np.diag(information).max()
-        information += np.diag(1e-6 * np.diag(information) + ridge)
-        wanted = linalg.solve(information, slope, assume_a="pos")
-        information = belief[:, None] * information * belief
-        precision = information + self._noise**2 * self._prior + ridge * np.eye(len(slope))
-        away = self._noise**2 * self._prior @ self._from_start().ravel()
-        step = linalg.solve(precision, information @ wanted - away, assume_a="pos").reshape(-1, n)
-        self._move(step, self._noise**2 * linalg.inv(precision).reshape(len(BELIEF), n, len(BELIEF), n))
-        return rms(step[:2])
-
-    def _see(self) -> Stack:
-        """Learn what the object is like from the views as the table aligns them, which are given back."""
-        self._noise = noise_of(self._proj)
-        aligned, seen = self._aligned()
-        self._field = Field(self._angle, aligned, self._noise)
-        guess = self._field.foretell(np.where(seen, aligned, 0.0))
-        self._foretold = self._field.foretell(self._field.fill(aligned, seen, guess, rounds=FILL_ROUNDS))
-        return aligned
-
-    def _in_place(self, aligned: Stack) -> Stack:
-        """Aligned views as the detector would have seen them."""
-        return move_views(aligned[:, ROWS_BEYOND:-ROWS_BEYOND].astype(np.float32), self.table)
-
-    def _aligned(self) -> tuple[Stack, NDArray[np.bool_]]:
-        """The views as the table aligns them, and what of them was seen, with some rows more above and below."""
-        beyond = ((0, 0), (ROWS_BEYOND, ROWS_BEYOND), (0, 0))
-        aligned, seen = undo_shifts(self._proj, self.table)
-        return np.pad(aligned, beyond, mode="reflect"), np.pad(seen, beyond)
-
-    def _rolls(self, information: Float, slope: Float) -> bool:
-        """Whether rolls explain more than chance would: by the likelihood ratio to none, which is χ² of N then."""
-        n = len(self._angle)
-        roll = np.zeros(len(slope), bool)
-        roll[2 * n : 3 * n] = True
-        both, rest = np.ix_(~roll, roll), np.ix_(~roll, ~roll)
-        ridge = 1e-6 * np.diag(np.diag(information))
-        others = (information + ridge + self._noise**2 * self._prior)[rest]
-        share = linalg.solve(others, information[both], assume_a="pos")
-        left = slope[roll] - share.T @ slope[~roll]
-        known = (information + ridge)[np.ix_(roll, roll)] - information[both].T @ share
-        explained = float(left @ linalg.solve(known, left, assume_a="pos")) / self._noise**2
-        return explained > stats.chi2.isf(BY_CHANCE, n)
-
-    @property
-    def moves_dx(self) -> bool:
-        """Whether the likelihood has a say in dx."""
-        return self._belief[0] > 0
-
-    def leave_dx(self) -> None:
-        """Go back to the start, and leave dx there from now on."""
-        self.table, self._belief = self._start, (0.0, *self._belief[1:])
-
-    def at_home(self) -> Shifts:
-        """The table, of an object that sits where the start had it."""
-        return with_object_aside(self.table, -self._aside)
-
-    def _move(self, step: Float, covariance: Float) -> None:
-        """Take the step, which was seen in the frame of the corrected views, into the table."""
-        dx, dy = step[:2].clip(-FARTHEST_PX, FARTHEST_PX)
-        turn = np.deg2rad(self.table.roll_deg)
-        free = [_projector(gauge_functions(self._angle, axis=axis)) for axis in ("dx", "dy")]
-        dx_sigma, dy_sigma = (np.sqrt(np.diag(p @ covariance[k, :, k] @ p)) for k, p in enumerate(free))
-        roll = step[2].clip(-FARTHEST_PX, FARTHEST_PX) / LEVER_PX
-        dx = dx + self._row * roll
-        self.gain = 1 + step[3] - step[3].mean()
-        offset = self._level + step[4]
-        self.offset = offset - offset.mean()
-        self.table = replace(
-            self.table,
-            dx_px=self.table.dx_px + np.cos(turn) * dx - np.sin(turn) * dy,
-            dy_px=self.table.dy_px + np.sin(turn) * dx + np.cos(turn) * dy,
-            roll_deg=self.table.roll_deg + np.rad2deg(roll),
-            dx_sigma_px=_no_surer(self._start.dx_sigma_px, dx_sigma),
-            dy_sigma_px=_no_surer(self._start.dy_sigma_px, dy_sigma),
-        )
-
-    def _ways(self, told: Float, seen: NDArray[np.bool_]) -> list[Float]:
-        """How views that others foretell so change with dx, dy, roll, gain and offset: (N, V, U), 0 where not seen.
-
-        A view's own noise is not in what others say of it. It would be taken for a change of its gain, more in some
-        views than in others, and where the border cuts the object off for one of dy as well.
-        """
-        smooth = ndimage.gaussian_filter(told, (0, TEMPLATE_BLUR_PX, TEMPLATE_BLUR_PX))
-        down, across = np.gradient(smooth, axis=(1, 2))
-        v, u = centred_axis(seen.shape[1])[:, None] - self._row, centred_axis(seen.shape[2])
-        ways = [-across, -down, (v * across - u * down) / LEVER_PX, told, np.ones_like(across)]
-        return [way * seen for way in ways]
-
-    def _from_start(self) -> Float:
-        """How far the table has gone from its start, (5, N), in px; dx and dy in the frame of the corrected views."""
-        now, before = (turned_about(table, self._row) for table in (self.table, self._start))
-        moved = np.stack([now.dx_px - before.dx_px, now.dy_px - before.dy_px])
-        turn = np.deg2rad(self.table.roll_deg)
-        dx, dy = np.cos(turn) * moved[0] + np.sin(turn) * moved[1], np.cos(turn) * moved[1] - np.sin(turn) * moved[0]
-        roll = np.deg2rad(self.table.roll_deg - self._start.roll_deg) * LEVER_PX
-        return np.stack([dx, dy, roll, np.zeros_like(dx), np.zeros_like(dx)])
-
-    def _prior_of(self, start: Shifts) -> Float:
-        """What is known beforehand, as an inverse covariance (5 N, 5 N)."""
-        n = len(self._angle)
-        place = np.argsort(np.argsort(self._angle))
-        near = np.exp(-0.5 * ((place[:, None] - place) / NEAR_VIEWS) ** 2)
-        blocks = []
-        for sigma in (start.dx_sigma_px, start.dy_sigma_px):
-            known = np.where(np.isfinite(sigma), np.maximum(sigma, 1e-3), UNKNOWN_SIGMA_PX)
-            blocks.append(np.linalg.inv(known[:, None] * near * known + np.diag((OWN_ERROR * known) ** 2)))
-        offset_sigma = GAIN_SIGMA * np.abs(self._proj).max()
-        roll_sigma_deg = np.hypot(ROLL_SIGMA_DEG, ROLL_SIGMA * rms(start.roll_deg))
-        for expected in (np.deg2rad(roll_sigma_deg) * LEVER_PX, GAIN_SIGMA, offset_sigma):
-            blocks.append(np.eye(n) / expected**2)
-        prior: Float = linalg.block_diag(*blocks)
-        return prior
-
-
 def _well_seen(shape: tuple[int, ...], table: Shifts) -> NDArray[np.bool_]:
     """Which views lie on the detector for the most part once they are corrected; all, where those would be too few.
 
@@ -318,41 +135,3 @@ def _well_seen(shape: tuple[int, ...], table: Shifts) -> NDArray[np.bool_]:
     rows, cols = shape
     seen = (np.abs(table.dx_px) < MOST_ASIDE * cols) & (np.abs(table.dy_px) < MOST_UP * rows)
     return seen if (seen & table.used).sum() >= 3 else np.ones_like(seen)
-
-
-def _middle_row_of(views: Stack) -> float:
-    """The row, from the centre, about which a roll moves what tells dx as far to one side as to the other.
-
-    Rows count by the size of their slopes along u: by its square in what views tell of each other, and nearly alike in
-    what the start has from centres of mass. The blur keeps what is left of noise in empty rows from counting.
-    """
-    smooth = ndimage.gaussian_filter(views, (0, MIDDLE_BLUR_PX, MIDDLE_BLUR_PX))
-    slope = np.sqrt((np.gradient(smooth, axis=2) ** 2).sum((0, 2)))
-    return float((slope * centred_axis(len(slope))).sum() / max(slope.sum(), 1e-30))
-
-
-def _belief(aligned: Stack, start: Shifts, *, clear: float) -> tuple[float, ...]:
-    """How far the likelihood of a stack is believed in dx, dy, roll, gain and offset.
-
-    Where the top or the bottom cuts the object off, views differ by what comes and goes there, as they would by dx and
-    roll: both are left as they are, the roll if there was none. dx is believed the less the nearer the noise is to its
-    floor (``clear`` is 0 there): then what the model errs by is more than what the start does.
-    """
-    belief = [clear * BELIEF[0], *BELIEF[1:]]
-    cut = cut_of(aligned)
-    if cut.ends and not cut.sides:
-        belief[0] = 0.0
-        if not start.roll_deg.any():
-            belief[2] = 0.0
-    return tuple(belief)
-
-
-def _no_surer(before: Float, now: Float) -> Float:
-    """σ of the refined, px: not above that of the start, where it states one, nor far below."""
-    return np.fmax(np.fmin(before, now), LEAST_SIGMA * before)
-
-
-def _projector(basis: Float) -> Float:
-    q, _ = np.linalg.qr(basis)
-    out: Float = np.eye(len(basis)) - q @ q.T
-    return out

@@ -193,14 +193,19 @@ def _labelled(scan: LabelledScan) -> Labelled:
 
 
 def _limit(scan: LabelledScan) -> tuple[float, float]:
-    """The bound of an unknown object, of which all must be seen for it, also where it is wider than the detector."""
-    clean, noise = scan.clean.numpy(), {"gaussian": scan.gaussian, "counts": scan.counts}
-    limit = unknown_object_bound(clean, scan.angle_rad, scan.shifts, **noise)
-    if np.isfinite(limit).all() or not isinstance(scan, SimulatedScan) or not isinstance(scan.phantom, Ellipsoids):
-        return limit
-    rows, cols = clean.shape[1:]
+    """The bound of an unknown object, of which all must be shown for it, also where it is wider than the detector."""
+    found = _limit_of(scan, scan.clean.numpy(), None)
+    if np.isfinite(found).all() or not isinstance(scan, SimulatedScan) or not isinstance(scan.phantom, Ellipsoids):
+        return found
+    _, rows, cols = scan.clean.shape
     whole = project_ellipsoids(scan.phantom, scan.angle_rad, n_rows=rows, n_cols=2 * cols, shifts=scan.shifts)
-    return unknown_object_bound(scan.scale * whole.numpy(), scan.angle_rad, scan.shifts, cols=cols, **noise)
+    return _limit_of(scan, scan.scale * whole.numpy(), cols)
+
+
+def _limit_of(scan: LabelledScan, clean: np.ndarray, cols: int | None) -> tuple[float, float]:
+    return unknown_object_bound(
+        clean, scan.angle_rad, scan.shifts, gaussian=scan.gaussian, counts=scan.counts, cols=cols
+    )
 
 
 def finder(method: str, model: str, device: str) -> Callable[[np.ndarray, np.ndarray], Shifts]:
