@@ -41,6 +41,18 @@ def test_a_worn_detector_stays_where_it_is_while_the_object_moves() -> None:
     assert float(mass.max() / mass.min()) > 1.05
 
 
+def test_pixels_that_show_the_mean_of_their_area_show_the_same_scan_with_the_same_noise() -> None:
+    by_area, by_point = (scans(SUITE[f"Shepp-Logan{how}"], 1)[0] for how in (" by area, 5 %", ", 5 % noise"))
+    assert by_area.proj.shape == by_point.proj.shape
+    np.testing.assert_allclose(by_area.shifts.dx_px, by_point.shifts.dx_px, atol=1e-9)
+    assert float(by_area.clean.max()) == pytest.approx(1)
+    assert by_area.gaussian == 0.05
+    assert float((by_area.proj - by_area.clean).std()) == pytest.approx(0.05, rel=0.02)
+    middle = slice(8, -8)
+    together = np.corrcoef(by_area.clean[:, middle].ravel(), by_point.clean[:, middle].ravel())[0, 1]
+    assert 0.95 < together < 0.999  # the sharp edges of points are missing
+
+
 def test_scans_are_the_same_each_time_and_differ_from_each_other() -> None:
     first, again = scans(SUITE[PLAIN], 2), scans(SUITE[PLAIN], 1)
     np.testing.assert_array_equal(first[0].proj, again[0].proj)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from tomoalign_core.align.binning import binned, binned_shifts
 from tomoalign_core.config import MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
 from tomoalign_core.geometry import turned_about
 from tomoalign_core.simulate import LabelledScan, simulate
@@ -28,6 +29,8 @@ class Case:
     pattern : a fixed pattern of the detector, standard deviation as a fraction of the maximum, that does not move.
     flicker : the source brightens and dims smoothly by about this fraction over the scan.
     rows_cut : rows that the detector lacks at its lower end, so that the object stands below its middle.
+    pixel_points : points along each side of a pixel, the mean of which it shows, as a detector shows that of its area.
+        The exact projector gives the one in the middle.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Case:
     pattern: float = 0.0
     flicker: float = 0.0
     rows_cut: int = 0
+    pixel_points: int = 1
 
     @property
     def pixels(self) -> int:
@@ -61,9 +65,24 @@ def _uniform(reach_px: float) -> MisalignConfig:
     return MisalignConfig(dx_sigma_px=0, dy_sigma_px=0, uniform_px=reach_px)
 
 
-def _case(name: str, *, pattern: float = 0.0, flicker: float = 0.0, rows_cut: int = 0, **parts: object) -> Case:
+def _case(
+    name: str,
+    *,
+    pattern: float = 0.0,
+    flicker: float = 0.0,
+    rows_cut: int = 0,
+    pixel_points: int = 1,
+    **parts: object,
+) -> Case:
     simulation = SimulationConfig().changed(**({"misalign": STAGE, "noise": _noisy(0.05)} | parts))
-    return Case(name=name, simulation=simulation, pattern=pattern, flicker=flicker, rows_cut=rows_cut)
+    return Case(
+        name=name,
+        simulation=simulation,
+        pattern=pattern,
+        flicker=flicker,
+        rows_cut=rows_cut,
+        pixel_points=pixel_points,
+    )
 
 
 def _scan(views: int = 60, rows: int = 80, cols: int = 104, turn_deg: float = 180.0) -> ScanConfig:
@@ -75,6 +94,13 @@ SUITE: dict[str, Case] = {
     for case in (
         _case("blobs, clean", noise=NoiseConfig()),
         _case("Shepp-Logan, clean", noise=NoiseConfig(), phantom=HEAD, scan=_scan(rows=64, cols=94)),
+        _case(
+            "Shepp-Logan by area, clean",
+            noise=NoiseConfig(),
+            phantom=HEAD,
+            scan=_scan(rows=64, cols=94),
+            pixel_points=4,
+        ),
         _case("blobs, 3 % noise", noise=_noisy(0.03)),
         _case("blobs, 10 % noise", noise=_noisy(0.1)),
         _case("blobs, 20 % noise", noise=_noisy(0.2)),
@@ -92,6 +118,7 @@ SUITE: dict[str, Case] = {
         _case("foam", phantom=FOAM, scan=_scan(views=120)),
         _case("fine texture", phantom=TEXTURE),
         _case("Shepp-Logan, 5 % noise", phantom=HEAD, scan=_scan(rows=64, cols=94)),
+        _case("Shepp-Logan by area, 5 %", phantom=HEAD, scan=_scan(rows=64, cols=94), pixel_points=4),
         _case("drift, jumps, outliers", misalign=WANDER),
         _case("wedge 120°", scan=_scan(turn_deg=120)),
         _case("wedge 140°", scan=_scan(turn_deg=140)),
@@ -109,9 +136,29 @@ SUITE: dict[str, Case] = {
 
 def scans(case: Case, stacks: int) -> list[LabelledScan]:
     """The first stacks of a case, always the same."""
-    made = [simulate(case.simulation.changed(seed=FIRST_SEED + i)) for i in range(stacks)]
+    made = [_simulated(case.simulation.changed(seed=FIRST_SEED + i), case.pixel_points) for i in range(stacks)]
     cut = [_cut(scan, case.rows_cut) if case.rows_cut else scan for scan in made]
     return [_worn(scan, case, FIRST_SEED + i) if case.pattern or case.flicker else scan for i, scan in enumerate(cut)]
+
+
+def _simulated(simulation: SimulationConfig, points: int) -> LabelledScan:
+    """A stack whose pixels show the mean of so many points along each side; of the noise, the Gaussian."""
+    if points == 1:
+        return simulate(simulation)
+    scan, stage, gaussian = simulation.scan, simulation.misalign, simulation.noise.gaussian
+    lengths = {name: points * getattr(stage, name) for name in ("dx_sigma_px", "dy_sigma_px", "uniform_px", "drift_px")}
+    finer = scan.changed(n_rows=points * scan.n_rows, n_cols=points * scan.n_cols)
+    fine = simulate(simulation.changed(scan=finer, misalign=stage.changed(**lengths), noise=NoiseConfig()))
+    clean = binned(fine.clean.numpy(), points)
+    clean /= clean.max()
+    noise = np.random.default_rng(simulation.seed).normal(0, gaussian, clean.shape)
+    return LabelledScan(
+        proj=torch.from_numpy(clean + noise.astype(np.float32)),
+        clean=torch.from_numpy(clean),
+        shifts=binned_shifts(fine.shifts, points),
+        gaussian=gaussian,
+        counts=None,
+    )
 
 
 def _cut(scan: LabelledScan, rows: int) -> LabelledScan:
