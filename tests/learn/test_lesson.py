@@ -62,17 +62,17 @@ def test_unmoved_images_are_turned_and_not_shifted_under_labels_that_are(quarter
 def test_as_written_the_loss_is_100_plus_the_variance_of_the_labels_whatever_happens(
     quarter: RunConfig, known: Levels
 ) -> None:
-    losses, _ = course(AS_WRITTEN, quarter, steps=200)
+    losses, _ = course(AS_WRITTEN, quarter, steps=96)  # each stack once
     assert losses.mean() == pytest.approx(100 + known.variance, rel=0.02)
-    assert losses[:50].mean() == pytest.approx(losses[-50:].mean(), rel=0.02)
+    assert losses[:48].mean() == pytest.approx(losses[-48:].mean(), rel=0.02)
 
 
 @pytest.mark.slow
 def test_with_the_step_called_and_the_output_free_it_says_0_and_scores_the_variance(
     quarter: RunConfig, known: Levels
 ) -> None:
-    losses, _ = course(STEPPED_AND_FREE, quarter, steps=60)
-    assert losses[-30:].mean() == pytest.approx(known.variance, rel=0.15)
+    losses, _ = course(STEPPED_AND_FREE, quarter, steps=45)
+    assert losses[-25:].mean() == pytest.approx(known.variance, rel=0.15)
 
 
 @pytest.mark.slow
