@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 if TYPE_CHECKING:
     from tomoalign_core.learn.runs import Run
     from tomoalign_core.learn.train import Training
+
+LONG_S = 2.0
 
 
 def _bar() -> Progress:
@@ -62,3 +72,33 @@ def count_bar(words: str, total: int) -> Iterator[Callable[[int, int], None]]:
     with _bar() as bar:
         task = bar.add_task(words, total=total)
         yield lambda done, _: bar.update(task, completed=done)
+
+
+@contextmanager
+def bar_if_long(words: str) -> Iterator[Callable[[int, int], None]]:
+    """The same for what may be quick: no bar unless what is left takes over two seconds; another if it begins again."""
+    began = time.perf_counter()
+    bars: list[Progress] = []
+
+    def end() -> None:
+        for bar in bars:
+            bar.stop()
+        bars.clear()
+
+    def progress(done: int, of: int) -> None:
+        nonlocal began
+        took = time.perf_counter() - began
+        if not bars and took * (of - done) / max(done, 1) > LONG_S:
+            bars.append(_bar())
+            bars[0].start()
+            bars[0].add_task(words, total=of)
+        for bar in bars:
+            bar.update(bar.task_ids[0], completed=done)
+        if done >= of:
+            began = time.perf_counter()
+            end()
+
+    try:
+        yield progress
+    finally:
+        end()

@@ -102,6 +102,7 @@ def align(
     from tomoalign_core.align.rounds import told
     from tomoalign_core.files.shifts import write_csv
     from tomoalign_core.learn.train import choose_device
+    from tomoalign_core.progress import bar_if_long
 
     check_kind(kind)
     check_tilt_axis(tilt_axis)
@@ -113,14 +114,16 @@ def align(
     )
     _tell_outside(scan, method, model)
     began = time.perf_counter()
-    found = find_shifts(
-        scan.proj,
-        scan.angle_rad,
-        method=method,
-        model=model,
-        device=str(choose_device(device)),
-        on_round=lambda one: typer.echo(told(one), err=True),
-    )
+    with bar_if_long(f"looking for the shifts, {method.split('+')[0]}") as progress:
+        found = find_shifts(
+            scan.proj,
+            scan.angle_rad,
+            method=method,
+            model=model,
+            device=str(choose_device(device)),
+            progress=progress,
+            on_round=lambda one: typer.echo(told(one), err=True),
+        )
     seconds = time.perf_counter() - began
     write_csv(shifts, found)
     typer.echo(f"{shifts}: shifts of {len(found)} views by {method}, {seconds:.2f} s")
