@@ -102,7 +102,7 @@ def _find(
         require_tomopy(f"the method {method}")
         return tomopy_engine.align_joint(proj, angle_rad)
     if method not in CLASSICAL:
-        missing = "".join(f"; {name} {why}" for name, why in MISSING_METHODS.items())
+        missing = "".join(f" ({name} {why})" for name, why in MISSING_METHODS.items())
         raise InputError(f"no method is called {method!r}; choose one of {', '.join(METHODS)}{missing}")
     return CLASSICAL[method](proj, angle_rad, progress)
 

@@ -15,11 +15,13 @@ def best_of(rounds: Sequence[Round]) -> int:
 def told(one: Round) -> str:
     """A round that has just ended.
 
-    >>> told(Round(number=2, residual=0.1234, step_px=0.05, kept=True))
-    'round 2 of at most 6, held-out residual 0.1234'
+    >>> told(Round(number=2, residual=0.00871234, step_px=0.0512, kept=True))
+    'round 2 of at most 6, held-out residual 0.008712, views moved by 0.051 px'
     """
-    place = f"round {one.number} of at most {ROUNDS}" if one.number else "the network has answered"
-    return f"{place}, held-out residual {one.residual:.4f}"
+    if one.number == 0:
+        return f"the network has answered, held-out residual {one.residual:.4g}"
+    place = f"round {one.number} of at most {ROUNDS}"
+    return f"{place}, held-out residual {one.residual:.4g}, views moved by {one.step_px:.3f} px"
 
 
 def outcome(rounds: Sequence[Round]) -> str:
@@ -28,7 +30,7 @@ def outcome(rounds: Sequence[Round]) -> str:
     if best == 0:
         return "no round foretold the views better than the network alone, whose shifts are kept"
     before, after = rounds[0].residual, rounds[best].residual
-    return f"round {best} of {last} is kept, the held-out residual went from {before:.4f} to {after:.4f}"
+    return f"round {best} of {last} is kept, the held-out residual went from {before:.4g} to {after:.4g}"
 
 
 MEANING = (

@@ -94,7 +94,7 @@ def method_names(names: Sequence[str] | None) -> tuple[str, ...]:
     """
     for name in names or ():
         if name not in METHODS:
-            raise InputError(f"no method is called {name!r} on this machine; choose of {', '.join(METHODS)}")
+            raise InputError(f"no method is called {name!r} on this machine; choose one of {', '.join(METHODS)}")
     return tuple(names or METHODS)
 
 

@@ -168,7 +168,7 @@ def check_method(method: str, model: str) -> None:
     from tomoalign_core.learn.weights import learned_from
 
     if method not in METHODS:
-        missing = "".join(f"; {name} {why}" for name, why in MISSING_METHODS.items())
+        missing = "".join(f" ({name} {why})" for name, why in MISSING_METHODS.items())
         raise InputError(f"no method is called {method!r}; choose one of {', '.join(METHODS)}{missing}")
     if method in NETWORKS:
         learned_from(model)
