@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, signal
 
+from tomoalign_core.align.binning import in_units
 from tomoalign_core.align.field import noise_of
 from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.geometry import Float, Shifts
@@ -25,7 +26,7 @@ STANDS_OUT = 3.0  # of the power of the noise
 
 def shows_details(proj: NDArray[np.floating]) -> bool:
     """Whether a stack (N, V, U) shows details, lost at half its resolution, that stand out of its noise."""
-    some = np.asarray(proj[:: max(len(proj) // SAMPLED, 1)], float)
+    some, _ = in_units(np.asarray(proj[:: max(len(proj) // SAMPLED, 1)], float))
     rows, cols = some.shape[1:]
     window = np.outer(signal.windows.hann(rows), signal.windows.hann(cols))
     seen = (some - some.mean((1, 2), keepdims=True)) * window
