@@ -20,6 +20,7 @@ from tomoalign_core.config import (
     Cnn3dConfig,
     DatasetConfig,
     InputError,
+    NoiseConfig,
     RunConfig,
     ScanConfig,
     SimulationConfig,
@@ -29,8 +30,9 @@ from tomoalign_core.config import (
 from tomoalign_core.files.shifts import read_csv
 from tomoalign_core.files.stacks import read_stack
 from tomoalign_core.learn.runs import open_run
-from tomoalign_core.metrics import score_shifts
+from tomoalign_core.metrics import scan_bound, score_shifts
 from tomoalign_core.samples import sample
+from tomoalign_core.simulate import simulate
 
 ROOT = Path(__file__).parents[1]
 SMALL = ("--views", "24", "--rows", "32", "--cols", "40", "--seed", "3")
@@ -87,6 +89,18 @@ def test_align_writes_shifts_and_an_aligned_stack(
     assert "gauge removed" in capsys.readouterr().out
 
 
+def test_align_tells_the_bound_beside_the_error_where_the_settings_are_in_the_file(
+    scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("align", scan, "--shifts", tmp_path / "s.csv", "--method", "center-of-mass") == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "Cramér-Rao" in line)
+    with h5py.File(scan) as file:
+        config = SimulationConfig.from_json(file["/tomoalign"].attrs["config"])
+    clean = simulate(config.changed(noise=NoiseConfig())).proj
+    dx, dy = scan_bound(clean, gaussian=0.02, counts=None)
+    assert line.endswith(f"dx {dx:.3f} px, dy {dy:.3f} px")
+
+
 def test_a_refinement_tells_its_rounds_as_they_come_beside_what_it_says_in_the_end(
     scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -95,8 +109,9 @@ def test_a_refinement_tells_its_rounds_as_they_come_beside_what_it_says_in_the_e
         assert run("align", scan, "--shifts", tmp_path / "s.csv", "--method", method) == 0
         said[method] = capsys.readouterr()
     assert said["network"].err == ""
-    start, *rounds = said["network+refine"].err.splitlines()
+    start, *rounds, end = said["network+refine"].err.splitlines()
     assert start.startswith("the network has answered, held-out residual 0.")
+    assert end.startswith(("refined: round ", "refined: no round "))
     assert 1 <= len(rounds) <= 6
     for number, line in enumerate(rounds, 1):
         assert line.startswith(f"round {number} of at most 6, held-out residual 0.")

@@ -11,6 +11,7 @@ import typer
 from tomoalign_core.config import InputError, SimulationConfig
 
 if TYPE_CHECKING:
+    from tomoalign_core.align.refine import Round
     from tomoalign_core.files.stacks import Stack
     from tomoalign_core.geometry import Shifts
 
@@ -99,7 +100,7 @@ def align(
     """Find the shifts of a scan and, with --out, undo them. A truth inside the file is used for the score only."""
     from tomoalign_core.align import find_shifts
     from tomoalign_core.align.notes import left_out_words
-    from tomoalign_core.align.rounds import told
+    from tomoalign_core.align.rounds import outcome, told
     from tomoalign_core.files.shifts import write_csv
     from tomoalign_core.learn.train import choose_device
     from tomoalign_core.progress import bar_if_long
@@ -113,6 +114,12 @@ def align(
         stack, angles=angles, data_path=data_path, angles_path=angles_path, kind=kind, tilt_axis=tilt_axis
     )
     _tell_outside(scan, method, model)
+    rounds: list[Round] = []
+
+    def on_round(one: Round) -> None:
+        rounds.append(one)
+        typer.echo(told(one), err=True)
+
     began = time.perf_counter()
     with bar_if_long(f"looking for the shifts, {method.split('+')[0]}") as progress:
         found = find_shifts(
@@ -122,16 +129,18 @@ def align(
             model=model,
             device=str(choose_device(device)),
             progress=progress,
-            on_round=lambda one: typer.echo(told(one), err=True),
+            on_round=on_round,
         )
     seconds = time.perf_counter() - began
     write_csv(shifts, found)
     typer.echo(f"{shifts}: shifts of {len(found)} views by {method}, {seconds:.2f} s")
+    if rounds:
+        typer.echo(f"refined: {outcome(rounds)}", err=True)
     if not found.used.all():
         typer.echo(left_out_words(found))
     axis_px = None
     if scan.truth is not None:
-        _print_error(found, scan.truth)
+        _print_error(scan, found, scan.truth)
     elif found.used.sum() > 1:
         axis_px = _print_residual(scan, found, shifts)
     if out is not None:
@@ -227,8 +236,10 @@ def _print_residual(scan: Stack, found: Shifts, shifts: Path) -> float:
     return residual.axis_px
 
 
-def _print_error(found: Shifts, truth: Shifts) -> None:
+def _print_error(scan: Stack, found: Shifts, truth: Shifts) -> None:
+    """Say how far it is from the truth and, where the settings of a simulation are in the file, what the bound is."""
     from tomoalign_core.metrics import score_shifts
+    from tomoalign_core.report.of_stack import simulated
 
     score = score_shifts(found, truth)
     typer.echo(
@@ -236,3 +247,7 @@ def _print_error(found: Shifts, truth: Shifts) -> None:
         f"(worst view {score.dx_worst_px:.2f} / {score.dy_worst_px:.2f}; raw {score.dx_raw_rmse_px:.2f} / "
         f"{score.dy_raw_rmse_px:.2f})"
     )
+    known = simulated(scan)
+    if known is not None and max(known.bound_px) > 0:
+        dx, dy = known.bound_px
+        typer.echo(f"the Cramér-Rao bound, that of one who knows the object: dx {dx:.3f} px, dy {dy:.3f} px")
