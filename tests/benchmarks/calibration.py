@@ -3,8 +3,8 @@
     python tests/benchmarks/calibration.py [--model pretrained] [--stacks 60]
 
 The stacks are those of the model's own training mix, of seeds that no training reaches; the errors are without their
-gauge. It prints the factor that puts 68 % of the errors within σ, the one that puts 95 % within 2 σ, for the network,
-and what share of them lies within a refined σ by the least that it is let sink to.
+gauge. It prints the factor that puts 68 % of the errors within σ, the one that puts 95 % within 2 σ, for the network
+and for the refined.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def main() -> None:
             one, two = np.quantile(ratio, 0.68), np.quantile(ratio, 0.95) / 2
             shares = f"{np.mean(ratio < 1):.1%} within σ, {np.mean(ratio < 2):.1%} within 2 σ"
             print(f"{name} {part}: {shares}; σ would be right times {one:.2f} (68 %), {two:.2f} (95 %)")
-    print(f"σ is {SIGMA_OVER_B:g} b, a refined one no less than {together.LEAST_SIGMA:g} of the network's")
+    dx, dy = together.LEAST_SIGMA
+    print(f"σ is {SIGMA_OVER_B:g} b, or what noise allows; a refined one at least {dx:g} (dx) and {dy:g} (dy) of that")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import torch
 
 from tomoalign_core.align.apply import Progress, undo_shifts
 from tomoalign_core.align.binning import in_units
+from tomoalign_core.align.confidence import as_sure_as_noise_allows
 from tomoalign_core.align.lost import leave_out_lost, places_again
 from tomoalign_core.align.outline import cut_of, off_axis_px
 from tomoalign_core.config import InputError
@@ -65,7 +66,7 @@ def predict_shifts(
         # what the views left out showed has pulled those beside them along
         rest = _look(stack[kept], angle[kept], model, factor, progress, found.taken(kept)).gauge_free()
         found = found.gauge_free().put(kept, rest)
-    return found.gauge_free().taken(np.argsort(order))
+    return as_sure_as_noise_allows(stack, found.gauge_free()).taken(np.argsort(order))
 
 
 def _better_start(proj: np.ndarray, found: Shifts) -> Shifts | None:

@@ -38,7 +38,8 @@ OWN_ERROR = 3.0  # of a view alone, in σ of the start; what near views have in 
 # lie anywhere in its disc, where a real object has an outline; that tells slow movements in dx, and the start knew it.
 BELIEF = (0.1, 1.0, 1.0, 1.0, 1.0)
 BY_CHANCE = 0.01  # of stacks that do not roll, in which rolls are found all the same; where the start has none
-LEAST_SIGMA = 0.78  # of the start's: the model is not the object, and its errors are no noise
+# Of the start's σ in dx and dy, what a refined one is not below: the model is not the object, and its errors no noise.
+LEAST_SIGMA = (0.78, 0.65)
 TEMPLATE_BLUR_PX = 0.7
 MIDDLE_BLUR_PX = 2.0
 ROWS_BEYOND = 3  # above and below the views, as nobody saw them: an object that the border cuts off goes on there
@@ -150,6 +151,7 @@ class Together:
         turn = np.deg2rad(self.table.roll_deg)
         free = [_projector(gauge_functions(self._angle, axis=axis)) for axis in ("dx", "dy")]
         dx_sigma, dy_sigma = (np.sqrt(np.diag(p @ covariance[k, :, k] @ p)) for k, p in enumerate(free))
+        before = self._start.dx_sigma_px, self._start.dy_sigma_px
         roll = step[2].clip(-FARTHEST_PX, FARTHEST_PX) / LEVER_PX
         dx = dx + self._row * roll
         self.gain = 1 + step[3] - step[3].mean()
@@ -160,8 +162,9 @@ class Together:
             dx_px=self.table.dx_px + np.cos(turn) * dx - np.sin(turn) * dy,
             dy_px=self.table.dy_px + np.sin(turn) * dx + np.cos(turn) * dy,
             roll_deg=self.table.roll_deg + np.rad2deg(roll),
-            dx_sigma_px=_no_surer(self._start.dx_sigma_px, dx_sigma),
-            dy_sigma_px=_no_surer(self._start.dy_sigma_px, dy_sigma),
+            # dx, in which the likelihood has little say, is known as well as at the start at least
+            dx_sigma_px=np.fmax(np.fmin(dx_sigma, before[0]), LEAST_SIGMA[0] * before[0]),
+            dy_sigma_px=np.fmax(dy_sigma, LEAST_SIGMA[1] * before[1]),
         )
 
     def _ways(self, told: Float, seen: NDArray[np.bool_]) -> list[Float]:
@@ -227,11 +230,6 @@ def _belief(aligned: Stack, start: Shifts, *, clear: float) -> tuple[float, ...]
         if not start.roll_deg.any():
             belief[2] = 0.0
     return tuple(belief)
-
-
-def _no_surer(before: Float, now: Float) -> Float:
-    """σ of the refined, px: not above that of the start, where it states one, nor far below."""
-    return np.fmax(np.fmin(before, now), LEAST_SIGMA * before)
 
 
 def _projector(basis: Float) -> Float:
