@@ -37,7 +37,7 @@ def least_sigma_px(proj: NDArray[np.floating]) -> tuple[float, float]:
     """The Cramér-Rao bound of dx and dy, px, of views (N, V, U) as measured: one for all, from their mean slopes."""
     views = np.asarray(proj[:: max(len(proj) // SAMPLED, 1)], float)
     noise = noise_of(views)
-    of_noise = noise**2 * _slopes(_one_pixel()) * views[0].size
+    of_noise = noise**2 * _slopes_of_noise(*views.shape[1:])
     seen = np.mean([_slopes(view) for view in views], axis=0)
     dx, dy = noise / np.sqrt(np.maximum(seen - of_noise, LEAST_SIGNAL * of_noise))
     return float(dx), float(dy)
@@ -49,9 +49,8 @@ def _slopes(view: Float) -> Float:
     return np.array([(across**2).sum(), (down**2).sum()])
 
 
-def _one_pixel() -> Float:
-    """A pixel of 1 so far from any border that its slopes are those of independent noise, per pixel."""
-    reach = int(8 * BLUR_PX) + 2
-    view = np.zeros((2 * reach + 1, 2 * reach + 1))
-    view[reach, reach] = 1.0
-    return view
+def _slopes_of_noise(rows: int, cols: int) -> Float:
+    """The same of a view of independent noise of variance 1, as expected."""
+    down, across = (ndimage.gaussian_filter1d(np.eye(length), BLUR_PX, axis=0) for length in (rows, cols))
+    steep_down, steep_across = np.gradient(down, axis=0), np.gradient(across, axis=0)
+    return np.array([(down**2).sum() * (steep_across**2).sum(), (steep_down**2).sum() * (across**2).sum()])
