@@ -33,7 +33,7 @@ def test_a_click_starts_a_training_whose_curve_moves_and_keeps_zoom_and_legend_u
     page.locator(".live-plot .legendtoggle").first.click()
     wait_for(lambda: page.evaluate(HIDDEN))
     before = page.evaluate(DRAWS)
-    wait_for(lambda: page.evaluate(DRAWS) >= before + 10)  # ten ticks that brought something new
+    wait_for(lambda: page.evaluate(DRAWS) >= before + 6)  # six ticks that brought something new
     assert page.evaluate(POINTS) > first
     assert page.evaluate(RANGE) == [2, 9]
     assert page.evaluate(HIDDEN) == ["training, each step"]
