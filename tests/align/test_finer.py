@@ -89,7 +89,7 @@ def test_it_is_for_networks_that_take_any_shape_and_for_stacks_that_are_not_too_
 def test_refinement_begins_with_the_better_look(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def watched(proj: np.ndarray, angle_rad: np.ndarray, found: Shifts, look_finer: object) -> Shifts:
+    def watched(proj: np.ndarray, *_: object) -> Shifts:
         asked.append(len(proj))
         return off(0.5)
 

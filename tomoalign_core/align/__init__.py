@@ -123,7 +123,7 @@ def _better_look(
     def look_finer() -> Shifts:
         return leave_out_lost(proj, predict_shifts(proj, angle_rad, network, progress, finer=True))
 
-    return better_of(proj, angle_rad, found, look_finer)
+    return better_of(proj, angle_rad, found, look_finer, progress)
 
 
 def _with_empty(found: Shifts, angle_rad: np.ndarray, shown: np.ndarray) -> Shifts:

@@ -15,6 +15,7 @@ from scipy import fft, signal
 
 from tomoalign_core.align.binning import in_units
 from tomoalign_core.align.field import noise_of
+from tomoalign_core.align.foretell import Progress
 from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.geometry import Float, Shifts
 
@@ -37,16 +38,22 @@ def shows_details(proj: NDArray[np.floating]) -> bool:
     return bool(lost.any() and power[lost].mean() > STANDS_OUT * noise_of(some) ** 2)
 
 
-def better_of(proj: NDArray[np.floating], angle_rad: Float, found: Shifts, look_finer: Callable[[], Shifts]) -> Shifts:
+def better_of(
+    proj: NDArray[np.floating],
+    angle_rad: Float,
+    found: Shifts,
+    look_finer: Callable[[], Shifts],
+    progress: Progress | None = None,
+) -> Shifts:
     """What was found of a stack (N, V, U), or what a finer look finds if that foretells the views better.
 
     ``look_finer`` is asked only where the stack shows details. One that leaves out more views is not taken: without
-    the worst of its views any stack is foretold better.
+    the worst of its views any stack is foretold better. ``progress`` is called as the two are judged.
     """
     if not shows_details(proj):
         return found
     finer = look_finer()
     if (found.used & ~finer.used).any():
         return found
-    residual, finer_residual = (held_out_residual(proj, angle_rad, table).overall for table in (found, finer))
-    return finer if finer_residual < residual else found
+    before, after = (held_out_residual(proj, angle_rad, table, progress=progress).overall for table in (found, finer))
+    return finer if after < before else found
