@@ -8,7 +8,7 @@ import torch
 
 # b is learned as the scale of a Laplace distribution, whose σ is √2 b, but errors have shorter tails. By this factor,
 # as measured (tests/benchmarks/calibration.py), 68 % of the errors lie within σ, and 95 % within 2 σ.
-SIGMA_OVER_B = 1.06
+SIGMA_OVER_B = 1.02
 
 
 class Estimate(NamedTuple):
