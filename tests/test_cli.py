@@ -98,7 +98,21 @@ def test_align_tells_the_bound_beside_the_error_where_the_settings_are_in_the_fi
         config = SimulationConfig.from_json(file["/tomoalign"].attrs["config"])
     clean = simulate(config.changed(noise=NoiseConfig())).proj
     dx, dy = scan_bound(clean, gaussian=0.02, counts=None)
-    assert line.endswith(f"dx {dx:.3f} px, dy {dy:.3f} px")
+    assert f"dx {dx:.3f} px, dy {dy:.3f} px; these are " in line
+    table, truth = read_csv(tmp_path / "s.csv"), read_stack(scan).truth
+    assert truth is not None
+    assert f"these are {score_shifts(table, truth).dx_rmse_px / dx:.2f} and " in line
+
+
+def test_what_would_change_nothing_about_a_scan_that_is_moved_is_refused_and_a_truth_of_its_own_is_told(
+    scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = tmp_path / "moved.h5"
+    assert run("simulate", moved, "--scan", scan, "--noise", 0.5, "--phantom", "foam") == 2
+    assert "--phantom, --noise: do nothing to the views of --scan" in capsys.readouterr().err
+    assert not moved.exists()
+    assert run("simulate", moved, "--scan", scan) == 0
+    assert "is misaligned itself, by known shifts" in capsys.readouterr().out
 
 
 def test_a_refinement_tells_its_rounds_as_they_come_beside_what_it_says_in_the_end(

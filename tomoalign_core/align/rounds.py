@@ -16,12 +16,12 @@ def told(one: Round) -> str:
     """A round that has just ended.
 
     >>> told(Round(number=2, residual=0.00871234, step_px=0.0512, kept=True))
-    'round 2 of at most 6, held-out residual 0.008712, views moved by 0.051 px'
+    'round 2 of at most 6, held-out residual 0.008712, views moved by 0.051 px rms'
     """
     if one.number == 0:
-        return f"the network has answered, held-out residual {one.residual:.4g}"
+        return f"the network has answered, held-out residual {one.residual:.4g}: the share that others do not explain"
     place = f"round {one.number} of at most {ROUNDS}"
-    return f"{place}, held-out residual {one.residual:.4g}, views moved by {one.step_px:.3f} px"
+    return f"{place}, held-out residual {one.residual:.4g}, views moved by {one.step_px:.3f} px rms"
 
 
 def outcome(rounds: Sequence[Round]) -> str:
@@ -29,8 +29,9 @@ def outcome(rounds: Sequence[Round]) -> str:
     best, last = best_of(rounds), len(rounds) - 1
     if best == 0:
         return "no round foretold the views better than the network alone, whose shifts are kept"
-    before, after = rounds[0].residual, rounds[best].residual
-    return f"round {best} of {last} is kept, the held-out residual went from {before:.4g} to {after:.4g}"
+    before, after = f"{rounds[0].residual:.4g}", f"{rounds[best].residual:.4g}"
+    became = f"went from {before} to {after}" if after != before else f"fell by less than the digits of {before} show"
+    return f"round {best} of {last} is kept, the held-out residual {became}"
 
 
 MEANING = (

@@ -70,7 +70,7 @@ def check_output(option: str, path: Path | None, *inputs: Path | None, endings: 
     if not path.resolve().parent.is_dir():
         raise InputError(f"{path}: the folder {path.resolve().parent} does not exist; make it first")
     if any(other is not None and other.resolve() == path.resolve() for other in inputs):
-        raise InputError(f"{option} {path}: is read, and would be written over; give another name")
+        raise InputError(f"{option} {path}: is named twice, and would be written over; give another name")
     if endings and path.suffix.lower() not in endings:
         raise InputError(
             f"{option} {path}: give a name that ends in {' or '.join(endings)}, as that is what is written"

@@ -53,6 +53,16 @@ def simulate(
 ) -> None:
     """Simulate a misaligned scan with known truth, or misalign a real one (--scan) by a known amount."""
     settings = _simulation_settings(config, sample)
+    if scan is not None:
+        shown: dict[str, object] = {"--phantom": phantom, "--volume": volume, "--views": views, "--rows": rows}
+        shown |= {
+            "--cols": cols,
+            "--range-deg": range_deg,
+            "--noise": noise,
+            "--counts": counts,
+            "--background": background,
+        }
+        _refuse_with_scan([name for name, value in shown.items() if value is not None])
     kind = "voxels" if volume else phantom
     settings = override(settings, "scan", n_views=views, n_rows=rows, n_cols=cols, range_deg=range_deg)
     settings = override(settings, "phantom", kind=kind, path=volume)
@@ -157,6 +167,11 @@ def _simulation_settings(config: Path | None, sample: str | None) -> SimulationC
     return named(sample) if sample else SimulationConfig()
 
 
+def _refuse_with_scan(given: list[str]) -> None:
+    if given:
+        raise InputError(f"simulate: {', '.join(given)}: do nothing to the views of --scan; leave them out")
+
+
 def _misaligned_scan(path: Path, settings: SimulationConfig) -> tuple[Any, Shifts]:
     import numpy as np
 
@@ -166,6 +181,8 @@ def _misaligned_scan(path: Path, settings: SimulationConfig) -> tuple[Any, Shift
     from tomoalign_core.simulate.misalign import draw_shifts
 
     scan = read_stack(path)
+    if scan.truth is not None:
+        typer.echo(f"note: {path} is misaligned itself, by known shifts; the truth in the new file is what is added")
     truth = draw_shifts(settings.misalign, scan.angle_rad, np.random.default_rng(settings.seed))
     move = tomopy_engine.move_views if settings.engine == "tomopy" else move_views
     return move(scan.proj, truth), truth
@@ -243,11 +260,18 @@ def _print_error(scan: Stack, found: Shifts, truth: Shifts) -> None:
 
     score = score_shifts(found, truth)
     typer.echo(
-        f"against the truth in the file, gauge removed: dx {score.dx_rmse_px:.3f} px, dy {score.dy_rmse_px:.3f} px rms "
-        f"(worst view {score.dx_worst_px:.2f} / {score.dy_worst_px:.2f}; raw {score.dx_raw_rmse_px:.2f} / "
-        f"{score.dy_raw_rmse_px:.2f})"
+        f"against the truth in the file, gauge removed: dx {score.dx_rmse_px:.3f} px, dy {score.dy_rmse_px:.3f} px, "
+        f"roll {score.roll_rmse_deg:.2f}° rms (worst view {score.dx_worst_px:.2f} / {score.dy_worst_px:.2f} px; with "
+        f"the gauge, which nobody can know, {score.dx_raw_rmse_px:.2f} / {score.dy_raw_rmse_px:.2f} px)"
     )
     known = simulated(scan)
-    if known is not None and max(known.bound_px) > 0:
-        dx, dy = known.bound_px
-        typer.echo(f"the Cramér-Rao bound, that of one who knows the object: dx {dx:.3f} px, dy {dy:.3f} px")
+    if known is None:
+        return
+    dx, dy = known.bound_px
+    if dx > 0 and dy > 0:
+        typer.echo(
+            f"Cramér-Rao bound, the least error if the object were known: dx {dx:.3f} px, dy {dy:.3f} px; these are "
+            f"{score.dx_rmse_px / dx:.2f} and {score.dy_rmse_px / dy:.2f} times that"
+        )
+    else:
+        typer.echo("there is no noise, so there is no Cramér-Rao bound")

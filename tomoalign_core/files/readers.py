@@ -84,6 +84,8 @@ def _reader(path: Path) -> Callable[[Path, str | None, str | None], RawStack]:
     if suffix in (".h5", ".hdf5", ".hdf", ".nxs") or h5py.is_hdf5(path):
         return _read_hdf5
     kind = f"{suffix} is not a known kind of stack" if suffix else "its name has no ending that says what it holds"
+    if suffix == ".csv":
+        kind = "this is a table and not a stack"
     raise InputError(f"{path}: {kind}; give {SUPPORTED}")
 
 

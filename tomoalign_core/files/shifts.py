@@ -22,7 +22,8 @@ HEADER = """\
 # TomoAlign shift table
 # convention: what the stage did. Content was first turned by roll_deg about the detector's centre ((V-1)/2, (U-1)/2), \
 from +u (right) towards +v (down), then moved dx_px to the right and dy_px down. Apply the inverse to align.
-# units: angle_deg and roll_deg in degrees; dx_px, dy_px and their standard deviations in detector pixels; \
+# units: angle_deg and roll_deg in degrees; dx_px, dy_px and their standard deviations, which leave \
+the gauge out, in detector pixels; \
 nan: unknown; used 0: leave this view out, and why
 """
 REASON = "reason"  # the one column of words
