@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 # b is learned as the scale of a Laplace distribution, whose σ is √2 b, but errors have shorter tails. By this factor,
-# as measured (tests/benchmarks/calibration.py), 68 % of the errors lie within σ, and 95 % within 2 σ.
+# and not below what noise allows (align/confidence.py), 70 % of the errors of bench accuracy lie within σ.
 SIGMA_OVER_B = 1.02
 
 
