@@ -14,7 +14,7 @@ from tomoalign_core.align.refine import Refined, Round, refine_shifts
 from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.config import InputError, MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
 from tomoalign_core.geometry import Shifts
-from tomoalign_core.metrics import score_shifts
+from tomoalign_core.metrics import scan_bound, score_shifts
 from tomoalign_core.simulate import LabelledScan, simulate
 
 OFF_PX = 0.15
@@ -141,6 +141,16 @@ def test_views_that_are_not_used_or_hardly_seen_stay_as_they_are() -> None:
         assert found.dx_sigma_px[view] == OFF_PX
     assert (found.dx_sigma_px <= OFF_PX).all()
     assert 0.5 * OFF_PX < found.dy_sigma_px[0] < OFF_PX
+
+
+def test_a_start_that_is_too_sure_of_dy_is_told_what_noise_allows() -> None:
+    """σ of dx, in which the likelihood has little say, stays the start's."""
+    noisy = scan().clean.numpy() + np.random.default_rng(2).normal(0, 0.2, scan().clean.shape).astype(np.float32)
+    sigma = np.full(40, 0.05)
+    begin = replace(scan().shifts, dx_sigma_px=sigma, dy_sigma_px=sigma)
+    found = refine_shifts(noisy, scan().shifts.angle_rad, begin).shifts
+    assert (found.dx_sigma_px <= 0.05).all()
+    assert 1.5 * 0.05 < np.median(found.dy_sigma_px) < 1.5 * scan_bound(scan().clean, gaussian=0.2, counts=None)[1]
 
 
 def test_of_an_object_that_the_border_cuts_off_dx_stays_and_so_does_a_roll_of_none() -> None:

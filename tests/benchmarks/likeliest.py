@@ -100,14 +100,8 @@ def level_of(rows: np.ndarray, signal: Float, slope: Float, ring: limit.Ring, n:
     size = signal.shape[1]
     if not ring.is_part(n):
         return Level(rows, np.linalg.inv(signal + np.eye(size)), slope, np.zeros(n))
-    apart = (np.arange(n)[:, None] - np.arange(n)) % len(signal)
-
-    def written_out(blocks: Float) -> Float:
-        by_difference = np.fft.fft(blocks, axis=0).real / ring.views
-        found: Float = by_difference[apart].transpose(0, 2, 1, 3).reshape(n * size, n * size)
-        return found
-
-    inverse, slopes = np.linalg.inv(written_out(signal) + np.eye(n * size)), written_out(slope)
+    inverse = np.linalg.inv(limit.written_out(signal, ring, n) + np.eye(n * size))
+    slopes = limit.written_out(slope, ring, n)
     least = np.einsum("ij,ji->i", slopes, inverse).reshape(n, size).sum(1)
     return Level(rows, inverse, slopes, least)
 

@@ -208,24 +208,27 @@ def information_of_part(power: Float, cols: int, extent: float, ring: Ring, view
     """The same of the first views of a ring, of each two of them: (N, N) in dx, px⁻², and in dy, over frequency²."""
     signal, slope = _blocks(power, cols, extent, ring)
     size = signal.shape[1]
-    apart = (np.arange(views)[:, None] - np.arange(views)) % len(signal)
-
-    def written_out(blocks: Float) -> Float:
-        by_difference = np.fft.fft(blocks, axis=0).real / ring.views
-        return by_difference[apart].transpose(0, 2, 1, 3).reshape(views * size, views * size)
 
     def by_views(matrix: NDArray[np.floating]) -> NDArray[np.floating]:
         return matrix.reshape(views, size, views, size).transpose(0, 2, 1, 3)
 
-    whole = written_out(signal) + np.eye(views * size)
+    whole = written_out(signal, ring, views) + np.eye(views * size)
     inverse = np.linalg.inv(whole)
-    slopes = written_out(slope)
+    slopes = written_out(slope, ring, views)
     moved = slopes @ inverse
     twice, there = by_views(moved @ slopes.T), by_views(inverse)
     each = by_views(moved)
     in_dx = np.einsum("klij,lkji->kl", each, each) + np.einsum("lkij,klji->kl", there, twice)
     in_dy = np.einsum("lkij,klji->kl", there, by_views(whole)) - size * np.eye(views)
     return in_dx, in_dy
+
+
+def written_out(blocks: Float, ring: Ring, views: int) -> Float:
+    """Of a ring's blocks (harmonics, K, K) the matrix (views K, views K) of the first views, which are no ring."""
+    size, apart = blocks.shape[1], (np.arange(views)[:, None] - np.arange(views)) % len(blocks)
+    by_difference = np.fft.fft(blocks, axis=0).real / ring.views
+    found: Float = by_difference[apart].transpose(0, 2, 1, 3).reshape(views * size, views * size)
+    return found
 
 
 def _traces(blocks: Float, others: Float) -> Float:

@@ -54,15 +54,10 @@ def simulate(
     """Simulate a misaligned scan with known truth, or misalign a real one (--scan) by a known amount."""
     settings = _simulation_settings(config, sample)
     if scan is not None:
-        shown: dict[str, object] = {"--phantom": phantom, "--volume": volume, "--views": views, "--rows": rows}
-        shown |= {
-            "--cols": cols,
-            "--range-deg": range_deg,
-            "--noise": noise,
-            "--counts": counts,
-            "--background": background,
-        }
-        _refuse_with_scan([name for name, value in shown.items() if value is not None])
+        _refuse_with_scan(
+            phantom=phantom, volume=volume, views=views, rows=rows, cols=cols, range_deg=range_deg,
+            noise=noise, counts=counts, background=background,
+        )  # fmt: skip
     kind = "voxels" if volume else phantom
     settings = override(settings, "scan", n_views=views, n_rows=rows, n_cols=cols, range_deg=range_deg)
     settings = override(settings, "phantom", kind=kind, path=volume)
@@ -167,7 +162,9 @@ def _simulation_settings(config: Path | None, sample: str | None) -> SimulationC
     return named(sample) if sample else SimulationConfig()
 
 
-def _refuse_with_scan(given: list[str]) -> None:
+def _refuse_with_scan(**options: object) -> None:
+    """Refuse options that say what a simulated scan is like, where a real one is moved."""
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
     if given:
         raise InputError(f"simulate: {', '.join(given)}: do nothing to the views of --scan; leave them out")
 
