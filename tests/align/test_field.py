@@ -52,13 +52,13 @@ def test_what_others_say_of_a_view_does_not_depend_on_it() -> None:
 def test_what_others_say_is_the_mean_of_a_view_given_the_others() -> None:
     """Against the covariance written out, of one frequency: conditioned by solving for the other views."""
     model, _ = aligned()
-    _, _, (real, _) = model._told[2]
-    signal = 1 / real.noise[:, 0] - 1  # of each mode
-    covariance = (real.modes * (1 + signal)) @ real.modes.T
-    views = np.random.default_rng(1).normal(size=(len(covariance), real.noise.shape[1]))
+    real = model._real
+    signal = 1 / real.noise[2, :, 0] - 1  # of each mode
+    covariance = (real.modes[2] * (1 + signal)) @ real.modes[2].T
+    views = np.random.default_rng(1).normal(size=(len(real.noise), len(covariance), real.noise.shape[2]))
     others = np.arange(len(covariance)) != 5
-    expected = covariance[5, others] @ np.linalg.solve(covariance[np.ix_(others, others)], views[others, 0])
-    assert real.told_by_others(views)[5, 0] == pytest.approx(expected, rel=1e-6)
+    expected = covariance[5, others] @ np.linalg.solve(covariance[np.ix_(others, others)], views[2, others, 0])
+    assert real.told_by_others(views)[2, 5, 0] == pytest.approx(expected, rel=1e-6)
 
 
 def test_what_was_not_seen_is_filled_with_its_most_likely_value() -> None:
@@ -75,22 +75,33 @@ def test_what_was_not_seen_is_filled_with_its_most_likely_value() -> None:
     assert np.std((filled - clean)[~seen]) < 0.3 * np.std(clean[~seen])
 
 
+def test_single_precision_foretells_as_double_does() -> None:
+    model, views = aligned()
+    single = Field(scan().shifts.angle_rad, views.astype(np.float32), scan().gaussian)
+    for wanted, found in (
+        (model.foretell(views), single.foretell(views.astype(np.float32))),
+        (model.foretell_by_others(views), single.foretell_by_others(views.astype(np.float32))),
+    ):
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, wanted, atol=1e-4 * scan().gaussian)
+
+
 def test_power_across_the_rows_is_told_apart() -> None:
     """An object that is smooth from row to row has most of its power at low frequencies across."""
     model, _ = aligned()
-    _, bands, (real, _) = model._told[1]
-    assert len(bands) > 2
-    assert (np.diff(real.noise, axis=1) >= 0).all()
+    assert len(model._bands[1]) > 2
+    assert (np.diff(model._real.noise[1], axis=1) >= 0).all()
 
 
 def test_covariance_of_discs_is_the_transform_of_their_variance() -> None:
     radii, share = np.array([5.0, 12.0]), np.array([0.3, 0.7])
     k = np.array([0.01, 0.3, 1.1])
+    transform = field._transform(radii, share, highest=2.0)
 
     def variance(r: float) -> float:
         return float((share / radii**2 * (r < radii)).sum())
 
-    for value, at in zip(field._transform(k, radii, share), k, strict=True):
+    for value, at in zip(transform(k), k, strict=True):
         top, _ = integrate.quad(lambda r, at=at: variance(r) * special.j0(at * r) * r, 0, 12, points=[5], limit=200)
         bottom, _ = integrate.quad(lambda r: variance(r) * r, 0, 12, points=[5])
         assert value == pytest.approx(top / bottom, abs=1e-6)

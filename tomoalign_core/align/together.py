@@ -83,7 +83,7 @@ class Together:
         self._foretold = self._field.foretell(whole)
         ways = self._ways(self._field.foretell_by_others(whole), seen)
         information = self._field.information(ways)
-        slope = np.stack([(way * (whole - self._foretold)).sum((1, 2)) for way in ways]).ravel()
+        slope = np.stack([(way * (whole - self._foretold)).sum((1, 2), dtype=float) for way in ways]).ravel()
         if self._asks_for_roll:
             self._asks_for_roll = False
             if not self._rolls(information, slope):
