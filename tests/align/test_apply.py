@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import ndimage
 from skimage.transform import EuclideanTransform, warp
 
+from tomoalign_core.align import apply
 from tomoalign_core.align.apply import move_views, undo_shifts, undo_view, undo_views
 from tomoalign_core.geometry import Shifts, angles, centred_axis, rotation
 
@@ -99,5 +102,22 @@ def test_progress_counts_the_views_and_lengths_must_agree() -> None:
     undo_shifts(proj, table(dx_px=[0, 1, 2], dy_px=[0, 0, 0]), progress=lambda done, of: seen.append((done, of)))
     assert seen == [(1, 3), (2, 3), (3, 3)]
     for action in (lambda s: undo_shifts(proj, s), lambda s: move_views(proj, s), lambda s: list(undo_views(proj, s))):
-        with pytest.raises(ValueError, match="zip"):
+        with pytest.raises(ValueError, match="zip|3 views but 2 shifts"):
             action(table(dx_px=[0, 1], dy_px=[0, 0]))
+
+
+def test_whoever_gives_up_is_not_kept_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that is left raises in the middle of the progress: the views not begun are not undone."""
+    proj, undone = np.ones((500, V, U), np.float32), []
+
+    def noted(*movement: Any) -> tuple[np.ndarray, np.ndarray]:
+        undone.append(movement)
+        return undo_view(*movement)
+
+    def give_up(done: int, of: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(apply, "undo_view", noted)
+    with pytest.raises(KeyboardInterrupt):
+        undo_shifts(proj, table(dx_px=[1.0] * 500, dy_px=[1.0] * 500), progress=give_up)
+    assert 0 < len(undone) < 400

@@ -7,7 +7,10 @@ takes the nearest edge value and is marked invalid.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,11 +93,22 @@ def undo_shifts(proj: NDArray[np.floating], shifts: Shifts, *, progress: Progres
     ValueError
         If there are not as many views as shifts.
     """
+    if len(proj) != len(shifts):
+        raise ValueError(f"{len(proj)} views but {len(shifts)} shifts")
     aligned = np.empty(proj.shape, np.float32)
     valid = np.empty(proj.shape, bool)
-    for i, (aligned[i], valid[i]) in enumerate(undo_views(proj, shifts)):
-        if progress is not None:
-            progress(i + 1, len(proj))
+
+    def undo(i: int) -> None:
+        aligned[i], valid[i] = next(undo_views(proj[i : i + 1], shifts.taken([i])))
+
+    pool = ThreadPoolExecutor(os.cpu_count())  # splines let go of the interpreter
+    try:
+        for done, view in enumerate([pool.submit(undo, i) for i in range(len(proj))], 1):
+            view.result()
+            if progress is not None:
+                progress(done, len(proj))
+    finally:
+        pool.shutdown(cancel_futures=True)  # whoever gives up does not wait for the rest
     return aligned, valid
 
 
@@ -108,10 +122,8 @@ def move_views(proj: NDArray[np.floating], shifts: Shifts) -> Image:
     ValueError
         If there are not as many views as shifts.
     """
-    back = invert(shifts)  # undoing the inverse movement is doing the movement
-    columns = (back.dx_px, back.dy_px, back.roll_deg)
-    moved = [undo_view(view, dx, dy, roll)[0] for view, dx, dy, roll in zip(proj, *columns, strict=True)]
-    return np.stack(moved)
+    back = replace(invert(shifts), used=np.ones(len(shifts), bool))
+    return undo_shifts(proj, back)[0]  # undoing the inverse movement is doing the movement
 
 
 def _resample(view: NDArray[np.floating], turn: Float, move: Float, order: int) -> tuple[Image, Mask]:
