@@ -9,8 +9,19 @@ from __future__ import annotations
 import torch
 
 
+IN_CACHE = 2**17  # pixels that a CPU reads at once: what lies between stays in its cache, which is several times faster
+
+
 def sample(images: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """Read images (M, V, U) at columns ``u`` and rows ``v`` (M, R, C), px from the first pixel; edges repeat."""
+    at_once = max(IN_CACHE // max(u[0].numel(), 1), 1) if images.device.type == "cpu" else len(images)
+    if len(images) <= at_once:
+        return _sample(images, u, v)
+    groups = zip(images.split(at_once), u.split(at_once), v.split(at_once), strict=True)
+    return torch.cat([_sample(*group) for group in groups])
+
+
+def _sample(images: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     m, rows, cols = images.shape
     u, v = u.clamp(0, cols - 1), v.clamp(0, rows - 1)
     col, row = u.floor(), v.floor()

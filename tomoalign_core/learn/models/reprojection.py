@@ -86,31 +86,32 @@ def reproject(stack: torch.Tensor, angle_rad: torch.Tensor) -> torch.Tensor:
     Backprojecting a filtered view q of angle α and projecting at β sums q over a stretch of its own axis: along the ray
     at column u, within the circle of reconstruction, q is read at ``u cos + t sin`` (of α - β). So the reprojection is
     ``[Q(u cos + h |sin|) - Q(u cos - h |sin|)] / |sin|`` with Q the running integral of q and h half the chord: no
-    volume is made, and leaving a view out costs nothing.
+    volume is made, and leaving a view out costs nothing. Four numbers a source view, the same for all rows, are what a
+    column is a weighted sum of: so Q is laid out by columns, all rows of one side by side.
     """
-    n, _, cols = stack.shape
+    n, rows, cols = stack.shape
     u = torch.arange(cols, device=stack.device, dtype=stack.dtype) - (cols - 1) / 2
     half = ((cols / 2) ** 2 - u * u).clamp(min=0.25).sqrt()
     filtered = ramp_filter(stack.reshape(-1, cols)).view(stack.shape) * _spacing(angle_rad)[:, None, None]
-    integral = F.pad(filtered.cumsum(-1), (1, 0))  # at the edges of the pixels
+    # at the edges of the pixels, (N (U + 1), V)
+    integral = F.pad(filtered.cumsum(-1), (1, 0)).transpose(1, 2).reshape(-1, rows)
+    source = torch.arange(n, device=stack.device)
     result = torch.empty_like(stack)
     for i in range(1 if stack.is_meta else n):  # on meta tensors only sizes count, the same for all views
         between = angle_rad - angle_rad[i]
         reach = between.sin().abs().clamp(min=1e-3)[:, None]
         middle = u * between.cos()[:, None] + cols / 2
-        seen = (_read(integral, middle + half * reach) - _read(integral, middle - half * reach)) / reach[..., None]
-        seen[i] = 0
-        result[i] = seen.sum(0)
+        at = torch.stack([middle + half * reach, middle - half * reach]).clamp(0, cols - 1e-3)  # 2, N, U
+        low = at.floor()
+        column = low.long() + (source * (cols + 1))[:, None]
+        share = at - low
+        weight = (source != i)[:, None] / reach
+        weight = torch.stack([weight, -weight])
+        terms = torch.stack([column, column + 1]).flatten(0, 2).T  # U, 4 N
+        weights = torch.stack([(1 - share) * weight, share * weight]).flatten(0, 2).T
+        said = F.embedding_bag(terms, integral, per_sample_weights=weights.contiguous(), mode="sum")
+        result[i] = said.T
     return result
-
-
-def _read(integral: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
-    """Read (N, V, U + 1) at places (N, U), linearly: (N, V, U)."""
-    n, rows, edges = integral.shape
-    at = at.clamp(0, edges - 1.001)
-    low = at.floor()
-    index = low.long()[:, None].expand(n, rows, at.shape[1])
-    return torch.lerp(integral.gather(-1, index), integral.gather(-1, index + 1), (at - low)[:, None])
 
 
 def _spacing(angle_rad: torch.Tensor) -> torch.Tensor:
