@@ -77,24 +77,24 @@ def match_neighbours(
     u = (torch.arange(cols, device=g.device) - (cols - 1) / 2) * px
     v = rows_from(middle, rows, px)[:, None, None]
     turn = (u * gv - v * gu) / LEVER_PX
-    parts = torch.stack([gu, gv, turn, g, u * gu, view], 1) * weight[:, None, None, None]
-    parts = parts.reshape(b, 6 * n, -1)
-    scale = parts[:, : 2 * n].square().mean(dim=(1, 2), keepdim=True) * parts.shape[-1] + 1e-12
-    gram = (parts @ parts.mT / scale).view(b, 6, n, 6, n)
+    parts = (torch.stack([gu, gv, turn, g, u * gu, view], 2) * weight[:, None, None, None]).flatten(3)  # B, N, 6, pixels
+    scale = parts[:, :, :2].square().mean(dim=(1, 2, 3))[:, None, None, None] * parts.shape[-1] + 1e-12
 
+    def products(away: int) -> torch.Tensor:
+        """Of each view with the one so many views on: (B, N - away, 6, 6)."""
+        return parts[:, : n - away] @ parts[:, away:].mT / scale
+
+    itself = products(0)
     bends, sures = [], []
     for lag in LAGS:
         if n <= 2 * lag:
             bends.append(g.new_zeros(b, n, 3))
             sures.append(g.new_full((b, n, 3), -1.0))
             continue
-        i = torch.arange(lag, n - lag, device=g.device)
-        before, after = i - lag, i + lag
         # products with the template's gradients, the mean of both neighbours': with itself, and with the view
-        own = (gram[:, :, before, :, before] + gram[:, :, after, :, after]) / 4
-        own = own + (gram[:, :, before, :, after] + gram[:, :, after, :, before]) / 4
-        cross = (gram[:, :, before, :, i] + gram[:, :, after, :, i]) / 2
-        own, cross = own.movedim(0, 1), cross.movedim(0, 1)  # B, m, 6, 6
+        near, far = products(lag), products(2 * lag)
+        own = (itself[:, : -2 * lag] + itself[:, 2 * lag :] + far + far.mT) / 4
+        cross = (near[:, :-lag] + near[:, lag:].mT) / 2
         slope = own[..., :3, 3] - cross[..., :3, 5]
         power = own[..., :3, :3].diagonal(dim1=-2, dim2=-1)
         curve = (cross[..., :3, :3] + cross[..., :3, :3].mT) / 2
@@ -231,10 +231,15 @@ def blurred(image: torch.Tensor, width: float) -> torch.Tensor:
     """Views (B, N, V, U) under a Gaussian of that width in pixels; edges repeat."""
     if width == 0:
         return image
+    down, across = (_blur(length, width).to(image) for length in image.shape[2:])
+    return down.T @ (image @ across)
+
+
+def _blur(length: int, width: float) -> torch.Tensor:
+    """The matrix (length, length) that blurs a row it is multiplied to: a product is faster than a convolution here."""
     reach = round(3 * width)
-    kernel = bell(reach, width).to(image)
-    flat = F.pad(image.flatten(0, 1)[:, None], (reach,) * 4, mode="replicate")
-    return F.conv2d(F.conv2d(flat, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1)).view_as(image)
+    points = F.pad(torch.eye(length)[:, None], (reach, reach), mode="replicate")
+    return F.conv1d(points, bell(reach, width)[None, None])[:, 0]
 
 
 def turned(points: torch.Tensor, roll_rad: torch.Tensor) -> torch.Tensor:
