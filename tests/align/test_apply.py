@@ -102,7 +102,7 @@ def test_progress_counts_the_views_and_lengths_must_agree() -> None:
     undo_shifts(proj, table(dx_px=[0, 1, 2], dy_px=[0, 0, 0]), progress=lambda done, of: seen.append((done, of)))
     assert seen == [(1, 3), (2, 3), (3, 3)]
     for action in (lambda s: undo_shifts(proj, s), lambda s: move_views(proj, s), lambda s: list(undo_views(proj, s))):
-        with pytest.raises(ValueError, match="zip|3 views but 2 shifts"):
+        with pytest.raises(ValueError, match=r"zip|3 views but 2 shifts"):
             action(table(dx_px=[0, 1], dy_px=[0, 0]))
 
 

@@ -323,7 +323,7 @@ def test_what_fits_is_said_to_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     fake_machine(monkeypatch, free=20 * GB, total=23 * GB)
     memory = memory_for(CentroidConfig(), (60, 80, 104), TrainConfig(batch=1))
     assert memory.fits
-    assert memory.words() == "This needs about 810 MB in training: it fits, this machine has 20 GB free."
+    assert memory.words() == "This needs about 803 MB in training: it fits, this machine has 20 GB free."
 
 
 def test_what_does_not_fit_is_told_the_largest_batch_that_does(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,16 @@ from tomoalign_core.config import (
 from tomoalign_core.geometry import angles, rotation
 from tomoalign_core.learn.dataset import collate
 from tomoalign_core.learn.models import Centroid, Cnn3d, build_model
-from tomoalign_core.learn.models.matching import about, fuse, match_neighbours, turned, undo, without_gauge
+from tomoalign_core.learn.models.matching import (
+    AWAY,
+    _Products,
+    about,
+    fuse,
+    match_neighbours,
+    turned,
+    undo,
+    without_gauge,
+)
 from tomoalign_core.learn.models.scene import middle_row_of
 from tomoalign_core.metrics import psnr
 from tomoalign_core.simulate import simulate
@@ -306,6 +315,13 @@ def test_neighbours_tell_how_far_one_view_stands_off(lag_number: int, axis: int)
         assert float(bend[0, other, lag_number, axis]) == pytest.approx(-0.2, abs=0.06)
     assert float(sure[0, 0, lag_number, axis]) == -1
     assert float(sure[0, 6, lag_number, axis]) > 0.8
+
+
+def test_products_of_neighbours_are_those_of_slices_and_so_is_their_gradient():
+    parts = torch.randn(2, 9, 3, 5, dtype=torch.double, requires_grad=True)
+    for away, found in zip(AWAY, _Products.apply(parts), strict=True):
+        torch.testing.assert_close(found, torch.einsum("bnkp,bnlp->bnkl", parts[:, : 9 - away], parts[:, away:]))
+    assert torch.autograd.gradcheck(_Products.apply, (parts,))
 
 
 def test_fusing_agrees_with_least_squares():

@@ -15,7 +15,7 @@ given all the others is one linear map.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, combinations_with_replacement
 
@@ -145,7 +145,7 @@ class Field:
             way = left + size / before * way
         return filled
 
-    def information(self, ways: list[Stack]) -> Float:
+    def information(self, ways: Sequence[Stack]) -> Float:
         """The information (K N, K N), over noise², on K ways in which each of N views (N, V, U) may change."""
         n, k = len(ways[0]), len(ways)
         told = [self._at_told(way) for way in ways]

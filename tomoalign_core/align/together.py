@@ -50,7 +50,7 @@ class Together:
 
     _noise: float
     _field: Field
-    _foretold: Float  # the object in the aligned views
+    _foretold: Stack  # the object in the aligned views
 
     def __init__(self, stack: NDArray[np.float32], angle: Float, start: Shifts) -> None:
         n = len(stack)
@@ -167,7 +167,7 @@ class Together:
             dy_sigma_px=np.fmax(dy_sigma, LEAST_SIGMA[1] * before[1]),
         )
 
-    def _ways(self, told: Float, seen: NDArray[np.bool_]) -> list[Float]:
+    def _ways(self, told: Stack, seen: NDArray[np.bool_]) -> list[Stack]:
         """How views that others foretell so change with dx, dy, roll, gain and offset: (N, V, U), 0 where not seen.
 
         A view's own noise is not in what others say of it. It would be taken for a change of its gain, more in some

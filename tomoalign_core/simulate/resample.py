@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import torch
 
-
 IN_CACHE = 2**17  # pixels that a CPU reads at once: what lies between stays in its cache, which is several times faster
 
 

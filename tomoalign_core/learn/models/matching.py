@@ -5,12 +5,16 @@ No weights live here; all is differentiable, and works for any number of views a
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
+from torch.autograd.function import FunctionCtx
 
 from tomoalign_core.simulate.resample import sample
 
 LAGS = (1, 2, 3)  # views to either side that a view is matched with
+AWAY = (0, 1, 2, 3, 4, 6)  # views between which products are needed for that: LAGS, and from one neighbour to the other
 LEVER_PX = 20.0  # roll is counted in px at this distance from the centre, so that it weighs like a shift
 BEND_LIMIT_PX = 4.0  # beyond, a match of neighbours has lost its way
 
@@ -77,14 +81,11 @@ def match_neighbours(
     u = (torch.arange(cols, device=g.device) - (cols - 1) / 2) * px
     v = rows_from(middle, rows, px)[:, None, None]
     turn = (u * gv - v * gu) / LEVER_PX
-    parts = (torch.stack([gu, gv, turn, g, u * gu, view], 2) * weight[:, None, None, None]).flatten(3)  # B, N, 6, pixels
+    parts = torch.stack([gu, gv, turn, g, u * gu, view], 2) * weight[:, None, None, None]
+    parts = parts.flatten(3)  # B, N, 6, pixels
     scale = parts[:, :, :2].square().mean(dim=(1, 2, 3))[:, None, None, None] * parts.shape[-1] + 1e-12
-
-    def products(away: int) -> torch.Tensor:
-        """Of each view with the one so many views on: (B, N - away, 6, 6)."""
-        return parts[:, : n - away] @ parts[:, away:].mT / scale
-
-    itself = products(0)
+    products = {away: found / scale for away, found in zip(AWAY, _Products.apply(parts), strict=True)}
+    itself = products[0]
     bends, sures = [], []
     for lag in LAGS:
         if n <= 2 * lag:
@@ -92,7 +93,7 @@ def match_neighbours(
             sures.append(g.new_full((b, n, 3), -1.0))
             continue
         # products with the template's gradients, the mean of both neighbours': with itself, and with the view
-        near, far = products(lag), products(2 * lag)
+        near, far = products[lag], products[2 * lag]
         own = (itself[:, : -2 * lag] + itself[:, 2 * lag :] + far + far.mT) / 4
         cross = (near[:, :-lag] + near[:, lag:].mT) / 2
         slope = own[..., :3, 3] - cross[..., :3, 5]
@@ -110,6 +111,29 @@ def match_neighbours(
         bends.append(F.pad(step.clamp(-BEND_LIMIT_PX, BEND_LIMIT_PX), (0, 0, lag, lag)))
         sures.append(F.pad(agreed / (power + 1e-6), (0, 0, lag, lag), value=-1.0))
     return torch.stack(bends, 2), torch.stack(sures, 2)
+
+
+class _Products(torch.autograd.Function):
+    """Inner products of the parts (B, N, K, P) of each view and of that ``AWAY`` views on: (B, N - away, K, K) each.
+
+    Its own gradient: that of slices, as torch makes it, fills a tensor of the size of all views for each of them.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, parts: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        ctx.save_for_backward(parts)
+        n = parts.shape[1]
+        return tuple(parts[:, : max(n - away, 0)] @ parts[:, away:].mT for away in AWAY)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: torch.Tensor) -> torch.Tensor:
+        (parts,) = ctx.saved_tensors
+        n = parts.shape[1]
+        found = torch.zeros_like(parts)
+        for away, slope in zip(AWAY, slopes, strict=True):
+            found[:, : max(n - away, 0)] += slope @ parts[:, away:]
+            found[:, away:] += slope.mT @ parts[:, : max(n - away, 0)]
+        return found
 
 
 def fuse(absolute: torch.Tensor, off: torch.Tensor, bend: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:
