@@ -112,7 +112,7 @@ def stack_of(source: Source) -> Stack:
 def bound_of(source: Source) -> tuple[float, float] | None:
     """The Cramér-Rao bound of a stack, px, where what it is like without noise is known."""
     known: Shelf[tuple[tuple[float, float] | None]] = shelf("bounds", 64)
-    return known.recall(source.key, lambda: (source.bound(),))[0]
+    return known.recall(source.key, lambda: (source.bound(stack_of(source)),))[0]
 
 
 def outside_of(asked: Sequence[Asked], stack: Stack, stack_key: str) -> dict[str, tuple[str, ...]]:

@@ -38,6 +38,8 @@ ONLY_SAMPLES = (
 class Source:
     """A stack that has been asked for: ``key`` changes when it does, ``read`` reads it, ``bound`` tells its bound, px.
 
+    The bound is None where nothing says what the stack is like without its noise.
+
     ``cheap``: it is there and aligned in a moment, so that a link may align it without a click. ``tilt_axis``: as which
     a file is read; None where there can be no doubt.
     """
@@ -45,7 +47,7 @@ class Source:
     key: str
     name: str
     read: Callable[[], Stack]
-    bound: Callable[[], tuple[float, float] | None] = lambda: None
+    bound: Callable[[Stack], tuple[float, float] | None]
     cheap: bool = False
     tilt_axis: TiltAxis | None = None
 
@@ -105,7 +107,7 @@ def _sample() -> Source:
         scan = preview(text)
         return Stack(proj=scan.proj, angle_rad=scan.shifts.angle_rad, source=name, truth=scan.shifts)
 
-    return Source(key=f"simulated {text}", name=name, read=read, bound=lambda: preview(text).bound_px, cheap=True)
+    return Source(key=f"simulated {text}", name=name, read=read, bound=lambda _: preview(text).bound_px, cheap=True)
 
 
 def _of_simulate() -> SimulationConfig | None:
@@ -155,11 +157,17 @@ def _path() -> Source | None:
         return read_stack(path, angles_path=angles or None, **options)
 
     key = json.dumps((path, angles, options, stamp and (stamp.st_size, stamp.st_mtime_ns)))
-    return Source(key=key, name=where.name, read=read, bound=lambda: file_bound(where), tilt_axis=options["tilt_axis"])
+    return Source(
+        key=key,
+        name=where.name,
+        read=read,
+        bound=lambda stack: _of_built_set(where) or _of_settings(stack),
+        tilt_axis=options["tilt_axis"],
+    )
 
 
-def file_bound(path: Path) -> tuple[float, float] | None:
-    """The bound of a stack of a built data set, in which stands what it is like without noise; of others None."""
+def _of_built_set(path: Path) -> tuple[float, float] | None:
+    """The bound of a stack of a built data set, in whose file stands what it is like without noise."""
     from tomoalign_core.files.simulated import is_simulated, read_simulated
     from tomoalign_core.metrics import scan_bound
 
@@ -167,6 +175,14 @@ def file_bound(path: Path) -> tuple[float, float] | None:
         return None
     scan = read_simulated(path)
     return scan_bound(scan.clean, gaussian=scan.gaussian, counts=scan.counts)
+
+
+def _of_settings(stack: Stack) -> tuple[float, float] | None:
+    """The bound of a stack that its file says how to simulate anew."""
+    from tomoalign_core.report.of_stack import simulated
+
+    again = simulated(stack) if stack.proj.size <= MOST_PIXELS else None
+    return None if again is None else again.bound_px
 
 
 def _upload() -> Source | None:
@@ -201,7 +217,7 @@ def _upload() -> Source | None:
 
     digests = [hashlib.sha256(part.getbuffer()).hexdigest() for part in (file, angles) if part is not None]
     key = json.dumps((digests, options))
-    return Source(key=key, name=file.name, read=read, tilt_axis=options["tilt_axis"])
+    return Source(key=key, name=file.name, read=read, bound=_of_settings, tilt_axis=options["tilt_axis"])
 
 
 def _inside() -> dict[str, Any]:

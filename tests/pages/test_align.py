@@ -21,7 +21,7 @@ from pages.shared import align_methods
 from tomoalign_core import engines
 from tomoalign_core.align import move_views, undo_shifts
 from tomoalign_core.align.residual import held_out_residual
-from tomoalign_core.config import MisalignConfig, NoiseConfig, SimulationConfig
+from tomoalign_core.config import MisalignConfig, NoiseConfig, ScanConfig, SimulationConfig
 from tomoalign_core.files.shifts import read_csv, to_csv, to_nabu, to_xf, write_csv
 from tomoalign_core.files.stacks import write_stack
 from tomoalign_core.geometry import Shifts, compose
@@ -147,6 +147,21 @@ def test_a_stack_of_a_built_data_set_comes_with_its_bound(workspace: Path, scan:
     bound = np.hypot(*scan_bound(clean, gaussian=scan.gaussian, counts=None))
     rows = table(at)
     assert rows["× bound"][0] == pytest.approx(np.hypot(rows["error dx, px"][0], rows["error dy, px"][0]) / bound)
+
+
+def test_a_file_that_simulate_wrote_comes_with_its_bound(workspace: Path) -> None:
+    """Not so where the views are no longer those that its settings give."""
+    from tomoalign_core.metrics import scan_bound
+
+    settings = SimulationConfig(scan=ScanConfig(n_views=24, n_rows=32, n_cols=40), noise=NoiseConfig(gaussian=0.05))
+    scan = simulate(settings)
+    parts = {"angle_rad": scan.angle_rad, "truth": scan.shifts, "config_json": settings.to_json()}
+    write_stack(workspace / "s.h5", proj=scan.proj.numpy(), **parts)
+    rows = table(aligned(workspace / "s.h5", methods="center-of-mass"))
+    bound = np.hypot(*scan_bound(scan.clean.numpy(), gaussian=scan.gaussian, counts=None))
+    assert rows["× bound"][0] == pytest.approx(np.hypot(rows["error dx, px"][0], rows["error dy, px"][0]) / bound)
+    write_stack(workspace / "edited.h5", proj=scan.proj.numpy() * 1.1, **parts)
+    assert "× bound" not in table(aligned(workspace / "edited.h5", methods="center-of-mass"))
 
 
 def test_where_it_is_not_known_the_residual_judges(stack: Path, scan: SimulatedScan) -> None:
