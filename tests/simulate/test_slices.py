@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tomoalign_core.align import move_views, undo_shifts
 from tomoalign_core.config import MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
-from tomoalign_core.geometry import angles
+from tomoalign_core.geometry import Shifts, angles
 from tomoalign_core.simulate import simulate
 from tomoalign_core.simulate.phantoms import Ellipsoids
 from tomoalign_core.simulate.project import project_ellipsoids
-from tomoalign_core.simulate.slices import find_axis, realigned_sinogram, sinogram_of, slice_of, slices_of
+from tomoalign_core.simulate.slices import find_axis, path_of_mass, realigned_sinogram, sinogram_of, slice_of, slices_of
 
 STILL = MisalignConfig(dx_sigma_px=0, dy_sigma_px=0)
 
@@ -62,3 +63,17 @@ def test_slices_made_together_are_those_made_alone() -> None:
     together = slices_of(lines, scan.angle_rad, axis_px=12)
     for name, sinogram in lines.items():
         np.testing.assert_allclose(together[name], slice_of(sinogram, scan.angle_rad, axis_px=12), atol=1e-6)
+
+
+def test_views_that_the_border_cuts_do_not_pull_the_path_of_the_mass() -> None:
+    """The same scan on a detector that is wide enough, and on one where every fifth view loses a part."""
+    noise = NoiseConfig(gaussian=0.03)
+    scan = simulate(SimulationConfig(scan=ScanConfig(n_cols=180), misalign=STILL, noise=noise, seed=4))
+    whole = scan.proj.numpy()[..., 36:-36]
+    off = np.zeros(len(whole))
+    off[::5] = 22
+    stage = Shifts.from_arrays(angle_rad=scan.angle_rad, dx_px=off, dy_px=np.zeros_like(off))
+    cut, _ = undo_shifts(move_views(scan.proj.numpy(), stage)[..., 36:-36], stage)
+    wanted = path_of_mass(whole, scan.angle_rad)
+    assert np.abs(path_of_mass(cut[::5], scan.angle_rad[::5]) - wanted).max() > 2, "those views are cut"
+    np.testing.assert_allclose(path_of_mass(cut, scan.angle_rad), wanted, atol=0.3)

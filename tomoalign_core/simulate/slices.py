@@ -16,6 +16,8 @@ from tomoalign_core.simulate.tomopy_engine import gridrec
 
 Image = NDArray[np.float32]
 EDGE_COLUMNS = 0.03  # share of the columns, on each side, that is taken for background
+REWEIGHTED = 10  # times, a fit that views far off it do not pull along
+FAR_OFF = 4.0  # times the median distance from it
 LEAST_MASS = 0.3  # views with less than this share of the median mass say nothing of their centre
 
 
@@ -38,7 +40,8 @@ def find_axis(proj: NDArray[np.floating], angle_rad: ArrayLike) -> float:
 def path_of_mass(proj: NDArray[np.floating], angle_rad: ArrayLike) -> NDArray[np.float64]:
     """(c, a, b) of the path ``c + a cos + b sin`` of the centre of mass of an aligned stack (N, V, U).
 
-    In px from the middle of the detector; all 0 where no view shows a mass.
+    In px from the middle of the detector; all 0 where no view shows a mass. Views far off it, as where the border cuts
+    off a part of the object, count less: reweighted least squares, weights 1 / (1 + (r / s)²), s = 4 medians of |r|.
     """
     mass_over_u = _level(np.mean(proj, axis=1, dtype=np.float32))
     mass = mass_over_u.sum(axis=1, dtype=float)
@@ -46,7 +49,11 @@ def path_of_mass(proj: NDArray[np.floating], angle_rad: ArrayLike) -> NDArray[np
     if not seen.any():
         return np.zeros(3)
     path = (mass_over_u[seen] @ centred_axis(proj.shape[2])) / mass[seen]
-    fit, *_ = np.linalg.lstsq(gauge_functions(angle_rad, axis="dx")[seen], path, rcond=1e-9)
+    basis, weight = gauge_functions(angle_rad, axis="dx")[seen], np.ones((len(path), 1))
+    for _ in range(REWEIGHTED):
+        fit, *_ = np.linalg.lstsq(weight * basis, weight[:, 0] * path, rcond=1e-9)
+        off = np.abs(path - basis @ fit)
+        weight = 1 / np.hypot(1, off / (FAR_OFF * np.median(off) + 1e-6))[:, None]  # the square root of what is said
     return fit
 
 
