@@ -109,7 +109,7 @@ def test_what_would_change_nothing_about_a_scan_that_is_moved_is_refused_and_a_t
 ) -> None:
     moved = tmp_path / "moved.h5"
     assert run("simulate", moved, "--scan", scan, "--noise", 0.5, "--phantom", "foam") == 2
-    assert "--phantom, --noise: do nothing to the views of --scan" in capsys.readouterr().err
+    assert "--scan brings views of its own; leave out --phantom, --noise" in capsys.readouterr().err
     assert not moved.exists()
     assert run("simulate", moved, "--scan", scan) == 0
     assert "is misaligned itself, by known shifts" in capsys.readouterr().out
@@ -336,6 +336,7 @@ def test_a_name_says_what_is_written_and_a_method_is_known_before_the_stack_is_r
         (("train", "--config", "nothing.json"), "no such configuration"),
         (("train", "--preset", "quick", "--config", "x.json"), "exclude each other"),
         (("train", "--preset", "quick", "--device", "cuda:99"), "device cuda:99"),
+        (("bench", "accuracy", "--device", "tpu"), "no device is called 'tpu'; choose auto, cpu, cuda"),
         (("train", "--scale", "0.25"), "need --preset notebook"),
         (("train", "--preset", "quick", "--notebook-noise"), "need --preset notebook"),
         (("train", "--preset", "notebook", "--scale", "0"), "scale 0: give more than 0"),

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from tomoalign_core.config import (
     Cnn3dConfig,
     DatasetConfig,
+    InputError,
     MisalignConfig,
     NoiseConfig,
     RunConfig,
@@ -307,3 +308,9 @@ def test_errors_of_the_roll_are_noted_with_their_bound_and_with_those_of_knowing
     assert said["label_sigma_roll_deg"] == pytest.approx(np.sqrt(np.mean(rolls**2)))
     assert said["bound_roll_deg"] == pytest.approx(np.sqrt(np.mean(views**2)))
     assert recorder.roll_limits(stacks["clean"])["bound_roll_deg"] == 0
+
+
+@pytest.mark.parametrize("name", ["tpu", "CPU", "", "meta", "mps", "cuda:"])
+def test_a_device_of_another_name_is_one_line(name: str) -> None:
+    with pytest.raises(InputError, match=r"no device is called .*; choose auto, cpu, cuda"):
+        train.choose_device(name)

@@ -48,8 +48,9 @@ def bench_accuracy(
     """Errors of every method on one suite of stacks, dx / dy in px without their gauge, beside the Cramér-Rao bound."""
     from tomoalign_core.bench import SUITE, as_table, measure, method_names, on_a_scan
     from tomoalign_core.bench.suite import LARGEST_QUICK
+    from tomoalign_core.learn.train import choose_device
 
-    methods = method_names(method)
+    methods, where = method_names(method), str(choose_device(device))
     number, of_scan = (1, 1) if quick else (stacks or STACKS, stacks or STACKS_OF_SCAN)
     chosen = [c for c in SUITE.values() if not case or any(part in c.name for part in case)]
     if not chosen:
@@ -59,10 +60,10 @@ def bench_accuracy(
     check_output("--json", json_path, scan)
     rows: list[Row] = []
     for done, one in enumerate(chosen, 1):
-        rows += measure(one, methods, stacks=number, model=model, device=device)
+        rows += measure(one, methods, stacks=number, model=model, device=where)
         typer.echo(f"{done} of {len(chosen)}: {one.name}", err=True)
     if scan is not None:
-        rows += on_a_scan(scan, methods, stacks=of_scan, model=model, device=device)
+        rows += on_a_scan(scan, methods, stacks=of_scan, model=model, device=where)
     typer.echo(as_table(rows, methods))
     _write_rows(json_path, rows)
 

@@ -166,7 +166,7 @@ def _refuse_with_scan(**options: object) -> None:
     """Refuse options that say what a simulated scan is like, where a real one is moved."""
     given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
     if given:
-        raise InputError(f"simulate: {', '.join(given)}: do nothing to the views of --scan; leave them out")
+        raise InputError(f"simulate: --scan brings views of its own; leave out {', '.join(given)}")
 
 
 def _misaligned_scan(path: Path, settings: SimulationConfig) -> tuple[Any, Shifts]:

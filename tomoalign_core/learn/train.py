@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, Protocol
 
 import torch
@@ -189,10 +190,12 @@ def choose_device(name: str) -> torch.device:
     Raises
     ------
     InputError
-        If a GPU is asked for and there is none of that number.
+        If there is no device of that name, or a GPU is asked for and there is none of that number.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise InputError(f"no device is called {name!r}; choose auto, cpu, cuda or, the second of several, cuda:1")
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise InputError(f"device {name}: this machine has {torch.cuda.device_count()} CUDA devices; use cpu or auto")
