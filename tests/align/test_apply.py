@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -112,12 +113,14 @@ def test_whoever_gives_up_is_not_kept_waiting(monkeypatch: pytest.MonkeyPatch) -
 
     def noted(*movement: Any) -> tuple[np.ndarray, np.ndarray]:
         undone.append(movement)
+        time.sleep(0.002)
         return undo_view(*movement)
 
     def give_up(done: int, of: int) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(apply, "undo_view", noted)
+    monkeypatch.setattr(apply.os, "cpu_count", lambda: 2)
     with pytest.raises(KeyboardInterrupt):
         undo_shifts(proj, table(dx_px=[1.0] * 500, dy_px=[1.0] * 500), progress=give_up)
     assert 0 < len(undone) < 400
