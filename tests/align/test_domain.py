@@ -54,6 +54,13 @@ def test_a_transmission_and_a_stack_of_noise_are_told() -> None:
     assert any("no object stands out" in line for line in outside_domain(noise, scan.angle_rad, MIX))
 
 
+@pytest.mark.parametrize("unit", [1e25, 1e-20])
+def test_the_unit_of_attenuation_makes_no_difference(unit: float) -> None:
+    for config in (PLAIN, PLAIN.changed(noise=NoiseConfig(gaussian=0.5))):
+        scan = simulate(config)
+        assert outside_domain(scan.proj.numpy() * np.float32(unit), scan.angle_rad, MIX) == told(config)
+
+
 def test_far_throws_of_some_views_are_nothing_unusual() -> None:
     outliers = MisalignConfig(dx_sigma_px=1, dy_sigma_px=1, outlier_fraction=0.04, outlier_px=30)
     assert told(PLAIN.changed(misalign=outliers)) == ()

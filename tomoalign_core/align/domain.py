@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from tomoalign_core.align.binning import binned
+from tomoalign_core.align.binning import binned, in_units
 from tomoalign_core.align.classical import profile_correlation
 from tomoalign_core.align.field import noise_of
 from tomoalign_core.align.outline import BLUR_PX, blurred_noise, cut_of
@@ -39,6 +39,7 @@ def outside_domain(proj: Stack, angle_rad: ArrayLike, learned_from: DatasetConfi
     image: noise, contrast, and whether the object is whole from left to right.
     """
     angle = np.asarray(angle_rad, float)
+    proj, _ = in_units(proj)
     small = _looked_at(proj)
     return tuple(
         line
