@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tomoalign_core.align import move_views, refine, together, undo_shifts
+from tomoalign_core.align import joint, move_views, refine, together, undo_shifts
 from tomoalign_core.align.refine import Refined, Round, refine_shifts
 from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.config import InputError, MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
@@ -205,7 +205,7 @@ def test_a_jump_that_cuts_the_object_off_at_the_top_or_the_bottom_does_not_misle
 
 
 def test_binned_stacks_give_shifts_in_px_of_the_detector(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refine, "LARGEST_WORK", 40**2 * 48 * 64 / 4)
+    monkeypatch.setattr(joint, "LARGEST_WORK", 40**2 * 48 * 64 / 4)
     found = refine_shifts(scan().proj.numpy(), scan().shifts.angle_rad, start(scan().shifts)).shifts
     assert score_shifts(found, scan().shifts).dx_rmse_px < 0.75 * OFF_PX
 

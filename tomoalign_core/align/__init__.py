@@ -45,8 +45,9 @@ def find_shifts(
 
     Parameters
     ----------
-    method : "network"; "network+refine", which goes on from there with all views together (see ``refine``), after a
-        second look by the network where the stack shows more than the first could see (see ``finer``);
+    method : "network", what it sees and one step of all views together from there (see ``joint``); "network+refine",
+        further steps, each of them judged (see ``refine``), after a second look by the network where the stack shows
+        more than the first could see (see ``finer``);
         "center-of-mass", "profile-correlation", "phase-correlation"; or "tomopy-joint" where tomopy is.
     model : for the network: "pretrained", a run's id or folder, or a .safetensors file.
     progress : called with (done, of) as it goes: passes of the network, views of the others.
@@ -64,13 +65,35 @@ def find_shifts(
     if not shown.any():
         raise InputError("all views are the same everywhere; see that these are the projections")
     angle, rest = np.asarray(angle_rad, float), proj if shown.all() else proj[shown]
-    found = leave_out_lost(rest, _find(rest, angle[shown], method, model, device, progress))
-    if method == REFINED:
+    looks = _Counted(progress) if method == NETWORK and progress is not None else progress
+    found = leave_out_lost(rest, _find(rest, angle[shown], method, model, device, looks))
+    if method == NETWORK:
+        from tomoalign_core.align.joint import step_together
+
+        found = leave_out_lost(rest, step_together(rest, angle[shown], found))
+        if isinstance(looks, _Counted):
+            looks.end()
+    elif method == REFINED:
         from tomoalign_core.align.refine import refine_shifts
 
         found = _better_look(rest, angle[shown], found, model, device, progress)
         found = leave_out_lost(rest, refine_shifts(rest, angle[shown], found, on_round=on_round).shifts)
     return found if shown.all() else _with_empty(found, angle, shown)
+
+
+class _Counted:
+    """Progress over the passes of a network, with one more for the step that ends it."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._of = progress, 0
+
+    def __call__(self, done: int, of: int) -> None:
+        self._of = of + 1
+        self._progress(done, self._of)
+
+    def end(self) -> None:
+        if self._of:
+            self._progress(self._of, self._of)
 
 
 def outside_domain(proj: np.ndarray, angle_rad: np.ndarray, *, model: str = "pretrained") -> tuple[str, ...]:

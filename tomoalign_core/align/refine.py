@@ -1,6 +1,6 @@
 """Refinement: all movements together, by the likelihood of all views together, without a reconstruction.
 
-Rounds of Gauss-Newton, see ``together``, each judged by the held-out residual.
+Steps of all views together, see ``joint``, each judged by the held-out residual.
 """
 
 from __future__ import annotations
@@ -11,18 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tomoalign_core.align.binning import binned, binned_shifts, in_units
+from tomoalign_core.align.joint import LEAST_VIEWS, MOST_VIEWS, Joint
 from tomoalign_core.align.residual import held_out_residual
-from tomoalign_core.align.together import Together
 from tomoalign_core.config import InputError
-from tomoalign_core.geometry import Float, Shifts, placed_as
+from tomoalign_core.geometry import Float, Shifts
 
 ROUNDS = 6
 TRIES = 2  # rounds that raise the residual before it is tried once more, without dx
 STILL_PX = 0.003  # a round that moves views by less is the last
-MOST_VIEWS = 800  # the equations of all views are solved at once
-LARGEST_WORK = 1.2e9  # views squared times pixels; beyond, views are binned
-MOST_ASIDE, MOST_UP = 0.25, 0.5  # of the width and the height: views farther off take no part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,38 +79,31 @@ def refine_shifts(
     """
     angle = np.asarray(angle_rad, float)
     _check(proj, start.used)
-    used = start.used & _well_seen(proj.shape[1:], start)
-    factor = int(np.ceil(np.sqrt(max(len(angle) ** 2 * proj[0].size / LARGEST_WORK, 1.0))))
-    stack, unit = in_units(binned(proj[used], factor))
-    here = binned_shifts(start.taken(used), factor)
-    problem = Together(stack, angle[used], here)
+    joint = Joint(proj, angle, start)
     rounds: list[Round] = []
     best, gain, offset = start.gauge_free(), np.ones(len(angle)), np.zeros(len(angle))
 
     def judge(table: Shifts, step_px: float) -> bool:
         residual = held_out_residual(proj, angle, table).overall
         kept = not rounds or residual < min(r.residual for r in rounds)
-        rounds.append(Round(number=len(rounds), residual=residual, step_px=step_px * factor, kept=kept))
+        rounds.append(Round(number=len(rounds), residual=residual, step_px=step_px, kept=kept))
         if on_round is not None:
             on_round(rounds[-1])
         return kept
 
     judge(best, 0.0)
     for _ in range(ROUNDS):
-        step = problem.improve()
-        # views that took no part stay where they are: the others may not all move away from them
-        moved = placed_as(binned_shifts(problem.at_home(), 1 / factor), start.taken(used))
-        table = start.put(used, moved).gauge_free()
+        step = joint.improve()
+        table = joint.table
         if not judge(table, step):
             tried = len(rounds) - 1
-            if any(r.kept for r in rounds[1:]) or tried > TRIES or (tried == TRIES and not problem.moves_dx):
+            if any(r.kept for r in rounds[1:]) or tried > TRIES or (tried == TRIES and not joint.moves_dx):
                 break
             if tried == TRIES:
-                problem.leave_dx()
+                joint.leave_dx()
             continue
-        best = table
-        gain[used], offset[used] = problem.gain, unit * problem.offset
-        if step * factor < STILL_PX:
+        best, gain, offset = table, joint.gain, joint.offset
+        if step < STILL_PX:
             break
     return Refined(shifts=best, gain=gain, offset=offset, rounds=tuple(rounds))
 
@@ -122,17 +111,7 @@ def refine_shifts(
 def _check(proj: NDArray[np.floating], used: NDArray[np.bool_]) -> None:
     if used.sum() > MOST_VIEWS:
         raise InputError(f"a refinement takes up to {MOST_VIEWS} views, not {used.sum()}; use the network alone")
-    if used.sum() < 3:
+    if used.sum() < LEAST_VIEWS:
         raise InputError(f"{used.sum()} views are used; a refinement needs three at least")
     if not np.isfinite(proj).all() or np.ptp(proj[used]) == 0:
         raise InputError("a refinement needs views of finite values that are not all the same; see what was read")
-
-
-def _well_seen(shape: tuple[int, ...], table: Shifts) -> NDArray[np.bool_]:
-    """Which views lie on the detector for the most part once they are corrected; all, where those would be too few.
-
-    Columns that were not seen mislead more than rows do: a view tells of dx by its outline and its mass.
-    """
-    rows, cols = shape
-    seen = (np.abs(table.dx_px) < MOST_ASIDE * cols) & (np.abs(table.dy_px) < MOST_UP * rows)
-    return seen if (seen & table.used).sum() >= 3 else np.ones_like(seen)

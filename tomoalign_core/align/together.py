@@ -19,8 +19,9 @@ from scipy import linalg, ndimage, stats
 from tomoalign_core.align.apply import move_views, undo_shifts
 from tomoalign_core.align.field import Field, noise_floor, noise_of
 from tomoalign_core.align.foretell import FILL_ROUNDS
-from tomoalign_core.align.outline import background_of, cut_of, with_object_aside
+from tomoalign_core.align.outline import Cut, background_of, cut_of, with_object_aside
 from tomoalign_core.align.pattern import fixed_pattern
+from tomoalign_core.align.rows import roll_told_by_rows
 from tomoalign_core.geometry import Float, Shifts, centred_axis, gauge_functions, turned_about
 from tomoalign_core.metrics import rms
 from tomoalign_core.simulate.slices import path_of_mass
@@ -70,12 +71,14 @@ class Together:
             aligned = self._see()
         self._row = _middle_row_of(self._foretold)
         self._prior = self._prior_of(start)
-        clear = 1 - (noise_floor(self._proj) / self._noise) ** 2
-        self._belief = _belief(aligned[:, ROWS_BEYOND:-ROWS_BEYOND], start, clear=clear)
+        self._clear = 1 - (noise_floor(self._proj) / self._noise) ** 2
+        self._cut = cut_of(aligned[:, ROWS_BEYOND:-ROWS_BEYOND])
+        self._belief = _belief(self._cut, start, clear=self._clear)
         self._asks_for_roll = self._belief[2] > 0 and not start.roll_deg.any()
+        self._gauge_free = [_projector(gauge_functions(angle, axis=axis)) for axis in ("dx", "dy")]
 
     def improve(self) -> float:
-        """One round; returns how far it moved the views, px."""
+        """One round; returns how far it moved the views, px, gauge removed."""
         n = len(self._angle)
         aligned, seen = self._aligned()
         # what was not seen is as foretold, and tells nothing
@@ -95,9 +98,15 @@ class Together:
         information = belief[:, None] * information * belief
         precision = information + self._noise**2 * self._prior + ridge * np.eye(len(slope))
         away = self._noise**2 * self._prior @ self._from_start().ravel()
-        step = linalg.solve(precision, information @ wanted - away, assume_a="pos").reshape(-1, n)
+        wanted = information @ wanted - away
+        if self._belief[2] > 0 and not self._cut.sides:
+            roll = slice(2 * n, 3 * n)
+            told = self._told_by_rows(whole, seen)
+            precision[roll, roll] += told[0]
+            wanted[roll] += told[1]
+        step = linalg.solve(precision, wanted, assume_a="pos").reshape(-1, n)
         self._move(step, self._noise**2 * linalg.inv(precision).reshape(len(BELIEF), n, len(BELIEF), n))
-        return rms(step[:2])
+        return rms([project @ way for project, way in zip(self._gauge_free, step, strict=False)])
 
     def _see(self) -> Stack:
         """Learn what the object is like from the views as the table aligns them, which are given back."""
@@ -117,6 +126,15 @@ class Together:
         beyond = ((0, 0), (ROWS_BEYOND, ROWS_BEYOND), (0, 0))
         aligned, seen = undo_shifts(self._proj, self.table)
         return np.pad(aligned, beyond, mode="reflect"), np.pad(seen, beyond)
+
+    def _told_by_rows(self, whole: Stack, seen: NDArray[np.bool_]) -> tuple[Float, Float]:
+        """What the mass of rows tells of the rolls, as information and slope, both over noise²."""
+        inside = np.s_[:, ROWS_BEYOND:-ROWS_BEYOND]
+        information, slope = roll_told_by_rows(
+            whole[inside], seen[inside], self._foretold[inside], self._angle, noise=self._noise, row=self._row
+        )
+        weight = self._clear * self._noise**2
+        return weight * information / LEVER_PX**2, weight * slope / LEVER_PX
 
     def _rolls(self, information: Float, slope: Float) -> bool:
         """Whether rolls explain more than chance would: by the likelihood ratio to none, which is χ² of N then."""
@@ -149,8 +167,7 @@ class Together:
         """Take the step, which was seen in the frame of the corrected views, into the table."""
         dx, dy = step[:2].clip(-FARTHEST_PX, FARTHEST_PX)
         turn = np.deg2rad(self.table.roll_deg)
-        free = [_projector(gauge_functions(self._angle, axis=axis)) for axis in ("dx", "dy")]
-        dx_sigma, dy_sigma = (np.sqrt(np.diag(p @ covariance[k, :, k] @ p)) for k, p in enumerate(free))
+        dx_sigma, dy_sigma = (np.sqrt(np.diag(p @ covariance[k, :, k] @ p)) for k, p in enumerate(self._gauge_free))
         before = self._start.dx_sigma_px, self._start.dy_sigma_px
         roll = step[2].clip(-FARTHEST_PX, FARTHEST_PX) / LEVER_PX
         dx = dx + self._row * roll
@@ -216,7 +233,7 @@ def _middle_row_of(views: Stack) -> float:
     return float((slope * centred_axis(len(slope))).sum() / max(slope.sum(), 1e-30))
 
 
-def _belief(aligned: Stack, start: Shifts, *, clear: float) -> tuple[float, ...]:
+def _belief(cut: Cut, start: Shifts, *, clear: float) -> tuple[float, ...]:
     """How far the likelihood of a stack is believed in dx, dy, roll, gain and offset.
 
     Where the top or the bottom cuts the object off, views differ by what comes and goes there, as they would by dx and
@@ -224,7 +241,6 @@ def _belief(aligned: Stack, start: Shifts, *, clear: float) -> tuple[float, ...]
     floor (``clear`` is 0 there): then what the model errs by is more than what the start does.
     """
     belief = [clear * BELIEF[0], *BELIEF[1:]]
-    cut = cut_of(aligned)
     if cut.ends and not cut.sides:
         belief[0] = 0.0
         if not start.roll_deg.any():

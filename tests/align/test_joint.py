@@ -1,0 +1,82 @@
+"""One step of all views together: what it betters, and what it leaves alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from tomoalign_core.align import find_shifts, joint
+from tomoalign_core.align.joint import Joint, step_together
+from tomoalign_core.align.predict import predict_shifts
+from tomoalign_core.config import MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
+from tomoalign_core.geometry import Shifts
+from tomoalign_core.learn.weights import load_weights
+from tomoalign_core.metrics import score_shifts
+from tomoalign_core.simulate import LabelledScan, simulate
+
+
+@cache
+def scan() -> LabelledScan:
+    return simulate(
+        SimulationConfig(
+            scan=ScanConfig(n_views=40, n_rows=48, n_cols=64),
+            phantom=PhantomConfig(kind="pillar", height=(1.2, 1.8)),
+            misalign=MisalignConfig(dx_sigma_px=2, dy_sigma_px=1, roll_sigma_deg=1),
+            noise=NoiseConfig(gaussian=0.03),
+            seed=8,
+        )
+    )
+
+
+@cache
+def looks() -> Shifts:
+    return predict_shifts(scan().proj.numpy(), scan().angle_rad, load_weights("pretrained"))
+
+
+def step(start: Shifts) -> Shifts:
+    return step_together(scan().proj.numpy(), scan().angle_rad, start)
+
+
+def test_it_betters_what_the_network_sees() -> None:
+    before, after = (score_shifts(table, scan().shifts) for table in (looks(), step(looks())))
+    assert after.dy_rmse_px < 0.85 * before.dy_rmse_px
+    assert after.dx_rmse_px < 1.05 * before.dx_rmse_px
+    assert after.roll_rmse_deg < 0.85 * before.roll_rmse_deg
+
+
+def test_the_network_ends_with_it_and_its_progress_counts_it() -> None:
+    told: list[tuple[int, int]] = []
+    found = find_shifts(scan().proj.numpy(), scan().angle_rad, progress=lambda done, of: told.append((done, of)))
+    np.testing.assert_allclose(found.dy_px, step(looks()).dy_px, atol=1e-6)
+    assert told == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
+
+
+def test_its_length_is_told_without_the_gauge() -> None:
+    """A movement that all views share in dy is none."""
+    moved = Joint(scan().proj.numpy(), scan().angle_rad, looks())
+    before = moved.table
+    told, after = moved.improve(), moved.table
+    roll_free = replace(after, roll_deg=before.roll_deg)
+    seen = np.sqrt(np.mean([(roll_free.dx_px - before.dx_px) ** 2, (roll_free.dy_px - before.dy_px) ** 2]))
+    assert told == pytest.approx(seen, rel=0.2)
+
+
+def test_a_table_without_confidence_or_of_too_many_views_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    unsure = replace(looks(), dx_sigma_px=np.full(40, np.nan))
+    assert step(unsure) is unsure
+    few = looks().left_out(range(2, 40), "elsewhere")
+    assert step(few) is few
+    monkeypatch.setattr(joint, "MOST_VIEWS", 39)
+    assert step(looks()) is looks()
+
+
+def test_views_left_out_stay_where_they_are() -> None:
+    start = looks().left_out([3, 30], "dark")
+    found = step(start)
+    gone = ~found.used
+    assert gone.sum() == 2
+    apart = np.array([found.dx_px - start.dx_px, found.dy_px - start.dy_px])
+    assert np.abs(apart[:, gone]).max() < np.abs(apart[:, ~gone]).max()

@@ -1,0 +1,93 @@
+"""One step of all views together, of a stack as it is measured: what the network's answer ends with.
+
+The network says what each view looks like to it; ``together`` solves for the movements of all views at once, with that
+answer and its σ as what is known beforehand. One step brings nearly all of it; a refinement goes on, and judges.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomoalign_core.align.binning import binned, binned_shifts, in_units
+from tomoalign_core.align.together import Together
+from tomoalign_core.geometry import Float, Shifts, placed_as
+
+MOST_VIEWS = 800  # the equations of all views are solved at once
+LEAST_VIEWS = 3
+LARGEST_WORK = 1.2e9  # views squared times pixels; beyond, views are binned
+MOST_ASIDE, MOST_UP = 0.25, 0.5  # of the width and the height: views farther off take no part
+
+
+class Joint:
+    """The movements of a stack (N, V, U) that begin at a table with σ; ``improve`` is a step of all views together.
+
+    Views not ``used`` take no part and stay as they are; so do those that lie more than a quarter of the width aside,
+    or half of the height up or down. Stacks of very many views and pixels are binned.
+    """
+
+    def __init__(self, proj: NDArray[np.floating], angle_rad: Float, start: Shifts) -> None:
+        self._start = start
+        self._used = start.used & _well_seen(proj.shape[1:], start)
+        self._factor = int(np.ceil(np.sqrt(max(len(angle_rad) ** 2 * proj[0].size / LARGEST_WORK, 1.0))))
+        stack, self._unit = in_units(binned(proj[self._used], self._factor))
+        here = binned_shifts(start.taken(self._used), self._factor)
+        self._problem = Together(stack, angle_rad[self._used], here)
+
+    def improve(self) -> float:
+        """Take a step; returns how far it moved the views, px, gauge removed."""
+        return self._problem.improve() * self._factor
+
+    @property
+    def table(self) -> Shifts:
+        """Where the views stand now, gauge-free."""
+        # views that took no part stay where they are: the others may not all move away from them
+        full = binned_shifts(self._problem.at_home(), 1 / self._factor)
+        return self._start.put(self._used, placed_as(full, self._start.taken(self._used))).gauge_free()
+
+    @property
+    def gain(self) -> Float:
+        """Of each view (N,), against the mean."""
+        return self._whole(1.0, self._problem.gain)
+
+    @property
+    def offset(self) -> Float:
+        """Of each view (N,), against the mean, in units of the stack."""
+        return self._whole(0.0, self._unit * self._problem.offset)
+
+    @property
+    def moves_dx(self) -> bool:
+        """Whether the likelihood has a say in dx."""
+        return self._problem.moves_dx
+
+    def leave_dx(self) -> None:
+        """Go back to the start, and leave dx there from now on."""
+        self._problem.leave_dx()
+
+    def _whole(self, rest: float, of_used: Float) -> Float:
+        whole = np.full(len(self._used), rest)
+        whole[self._used] = of_used
+        return whole
+
+
+def step_together(proj: NDArray[np.floating], angle_rad: Float, start: Shifts) -> Shifts:
+    """What one step of all views together makes of a table of a stack (N, V, U) of attenuation; gauge-free.
+
+    A table that states no σ is given back as it is, as are those of fewer than 3 and of more than 800 used views.
+    """
+    known = np.isfinite(start.dx_sigma_px[start.used]).all() and np.isfinite(start.dy_sigma_px[start.used]).all()
+    if not known or not LEAST_VIEWS <= start.used.sum() <= MOST_VIEWS:
+        return start
+    joint = Joint(proj, angle_rad, start)
+    joint.improve()
+    return joint.table
+
+
+def _well_seen(shape: tuple[int, ...], table: Shifts) -> NDArray[np.bool_]:
+    """Which views lie on the detector for the most part once they are corrected; all, where those would be too few.
+
+    Columns that were not seen mislead more than rows do: a view tells of dx by its outline and its mass.
+    """
+    rows, cols = shape
+    seen = (np.abs(table.dx_px) < MOST_ASIDE * cols) & (np.abs(table.dy_px) < MOST_UP * rows)
+    return seen if (seen & table.used).sum() >= LEAST_VIEWS else np.ones_like(seen)
