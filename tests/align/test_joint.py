@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from tomoalign_core.align import find_shifts, joint
+from tomoalign_core.align import find_shifts, joint, together
 from tomoalign_core.align.joint import Joint, step_together
 from tomoalign_core.align.predict import predict_shifts
 from tomoalign_core.config import MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
@@ -80,3 +80,29 @@ def test_views_left_out_stay_where_they_are() -> None:
     assert gone.sum() == 2
     apart = np.array([found.dx_px - start.dx_px, found.dy_px - start.dy_px])
     assert np.abs(apart[:, gone]).max() < np.abs(apart[:, ~gone]).max()
+
+
+def test_slow_movements_in_dx_stay_the_more_the_larger_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of blobs, which the border does not cut off: there dx is refined."""
+    blobs = simulate(
+        SimulationConfig(
+            scan=ScanConfig(n_views=40, n_rows=48, n_cols=64),
+            misalign=MisalignConfig(dx_sigma_px=2, dy_sigma_px=1),
+            noise=NoiseConfig(gaussian=0.05),
+            seed=8,
+        )
+    )
+    proj, angle = blobs.proj.numpy(), blobs.angle_rad
+    start = predict_shifts(proj, angle, load_weights("pretrained"))
+    wave = np.stack([np.cos(5 * angle), np.sin(5 * angle)])
+
+    def moved() -> tuple[float, float]:
+        step = step_together(proj, angle, start).dx_px - start.dx_px
+        slow = np.linalg.norm(wave @ step)
+        return float(slow), float(np.linalg.norm(np.diff(step, 2)))
+
+    usual = moved()
+    monkeypatch.setattr(together, "SLOW_PIXELS", 1.0)
+    large = moved()
+    assert large[0] < 0.6 * usual[0]
+    assert large[1] == pytest.approx(usual[1], rel=0.2)

@@ -99,7 +99,9 @@ def main() -> None:
         rise = ""
         if name != "roll":
             alone = np.linalg.pinv(keep @ unknown[part, part] @ keep)
-            rise = f", {np.sqrt((keep * best[part, part]).sum() / np.trace(alone)):.2f} times that of who knows all else"
+            rise = (
+                f", {np.sqrt((keep * best[part, part]).sum() / np.trace(alone)):.2f} times that of who knows all else"
+            )
         print(f"{name} {np.sqrt((keep * best[part, part]).sum() / (keep * template[part, part]).sum()):.2f}{rise}")
     print()
     print("| harmonic of the view angle | dx | dy | roll |\n| --- | --- | --- | --- |")

@@ -42,7 +42,7 @@ def roll_told_by_rows(
     counted = (seen | (window == 0)).all(2) & window.any(1)
     far = ((window * u) ** 2).sum(1)
     root = np.sqrt(counted / np.maximum(far, 1)) / noise
-    mass, moment, square = (np.asarray((foretold * (window * u**power)).sum(2), float) for power in range(3))
+    mass, square = (np.asarray((foretold * (window * u**power)).sum(2), float) for power in (0, 2))
     by_dx, by_roll = mass * root, -(v * mass + np.gradient(square, axis=1)) * root
     found = np.asarray((aligned * (window * u)).sum(2), float) * root
     path = np.stack([np.cos(angle), np.sin(angle)], -1)

@@ -38,6 +38,9 @@ OWN_ERROR = 3.0  # of a view alone, in σ of the start; what near views have in 
 # How far the likelihood is believed in dx, dy, roll, gain, offset. In dx it would mislead: the field of the model may
 # lie anywhere in its disc, where a real object has an outline; that tells slow movements in dx, and the start knew it.
 BELIEF = (0.1, 1.0, 1.0, 1.0, 1.0)
+# Slow movements in dx, up to this harmonic of the angle, it tells wrongly in the same way however many pixels there
+# are: what it is taken to know of them does not grow beyond that of so many.
+SLOW_HARMONIC, SLOW_PIXELS = 9, 5e5
 BY_CHANCE = 0.01  # of stacks that do not roll, in which rolls are found all the same; where the start has none
 # Of the start's σ in dx and dy, what a refined one is not below: the model is not the object, and its errors no noise.
 LEAST_SIGMA = (0.78, 0.65)
@@ -91,11 +94,10 @@ class Together:
             self._asks_for_roll = False
             if not self._rolls(information, slope):
                 self._belief = (*self._belief[:2], 0.0, *self._belief[3:])
-        belief = np.repeat(np.sqrt(self._belief), n)
         ridge = 1e-9 * np.diag(information).max()
         information += np.diag(1e-6 * np.diag(information) + ridge)
         wanted = linalg.solve(information, slope, assume_a="pos")
-        information = belief[:, None] * information * belief
+        information = self._believed(information)
         precision = information + self._noise**2 * self._prior + ridge * np.eye(len(slope))
         away = self._noise**2 * self._prior @ self._from_start().ravel()
         wanted = information @ wanted - away
@@ -126,6 +128,18 @@ class Together:
         beyond = ((0, 0), (ROWS_BEYOND, ROWS_BEYOND), (0, 0))
         aligned, seen = undo_shifts(self._proj, self.table)
         return np.pad(aligned, beyond, mode="reflect"), np.pad(seen, beyond)
+
+    def _believed(self, information: Float) -> Float:
+        """The information (5 N, 5 N) of the likelihood as far as it is believed."""
+        n = len(self._angle)
+        root = np.repeat(np.sqrt(self._belief), n)
+        found: Float = root[:, None] * information * root
+        share = SLOW_PIXELS / self._proj.size
+        if share < 1:
+            keep = np.eye(n) - (1 - np.sqrt(share)) * _slow(self._angle)
+            found[:n] = keep @ found[:n]
+            found[:, :n] = found[:, :n] @ keep
+        return found
 
     def _told_by_rows(self, whole: Stack, seen: NDArray[np.bool_]) -> tuple[Float, Float]:
         """What the mass of rows tells of the rolls, as information and slope, both over noise²."""
@@ -246,6 +260,15 @@ def _belief(cut: Cut, start: Shifts, *, clear: float) -> tuple[float, ...]:
         if not start.roll_deg.any():
             belief[2] = 0.0
     return tuple(belief)
+
+
+def _slow(angle: Float) -> Float:
+    """The projector (N, N) onto slow movements in dx; over half a turn, their harmonics are odd."""
+    step = 1 if np.ptp(angle) > 1.25 * np.pi else 2
+    waves = [wave(harmonic * angle) for harmonic in range(1, SLOW_HARMONIC + 1, step) for wave in (np.cos, np.sin)]
+    q, _ = np.linalg.qr(np.stack(waves, 1))
+    found: Float = q @ q.T
+    return found
 
 
 def _projector(basis: Float) -> Float:
