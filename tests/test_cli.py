@@ -124,7 +124,7 @@ def test_a_refinement_tells_its_rounds_as_they_come_beside_what_it_says_in_the_e
         said[method] = capsys.readouterr()
     assert said["network"].err == ""
     start, *rounds, end = said["network+refine"].err.splitlines()
-    assert start.startswith("the network has answered, held-out residual 0.")
+    assert start.startswith("the network has looked, held-out residual 0.")
     assert end.startswith(("refined: round ", "refined: no round "))
     assert 1 <= len(rounds) <= 6
     for number, line in enumerate(rounds, 1):
@@ -191,12 +191,16 @@ def test_what_a_network_did_not_learn_from_is_told_before_it_runs_and_of_no_othe
     assert "learned from" not in said["center-of-mass"]
 
 
-def test_a_real_scan_can_be_misaligned_by_a_known_amount(scan: Path, tmp_path: Path) -> None:
+def test_a_real_scan_can_be_misaligned_by_a_known_amount(
+    scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     moved = tmp_path / "moved.h5"
     assert run("simulate", moved, "--scan", scan, "--dx-sigma", 3, "--dy-sigma", 1) == 0
     truth = read_stack(moved).truth
     assert truth is not None and 1.5 < np.std(truth.dx_px) < 5
     assert not np.allclose(read_stack(moved).proj, read_stack(scan).proj)
+    assert run("align", moved, "--shifts", tmp_path / "s.csv", "--method", "center-of-mass") == 0
+    assert "the Cramér-Rao bound is not known" in capsys.readouterr().out
 
 
 def test_doctor_names_versions_and_devices(capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,9 +49,9 @@ def pick_methods() -> list[Asked]:
     chosen = st.pills(
         "Methods", list(labels), selection_mode="multi", key="methods", wrap=True, format_func=labels.get,
         persist_state="session",
-        help="All are shown side by side on the same stack. *Network*: a trained one. *Network, refined*: it "
-        "looks once more where the views show fine details; then all views together, by their likelihood, as long as "
-        "their held-out residual falls. *Centre of mass*: where the "
+        help="All are shown side by side on the same stack. *Network*: what a trained one sees, and one step from "
+        "there of all views together, by their likelihood. *Network, refined*: it looks once more where the views "
+        "show fine details; then further steps, as long as the held-out residual falls. *Centre of mass*: where the "
         "mass of each view lies. *Profile correlation*: dx as before, dy from the sums of the rows, matched with all "
         "views. *Phase correlation*: each view against the one before. *From a file*: a shift table (CSV), as it is.",
     )  # fmt: skip

@@ -11,10 +11,11 @@ import pytest
 from tomoalign_core.align import find_shifts, joint, together
 from tomoalign_core.align.joint import Joint, step_together
 from tomoalign_core.align.predict import predict_shifts
+from tomoalign_core.bench.suite import SUITE, scans
 from tomoalign_core.config import MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
 from tomoalign_core.geometry import Shifts
 from tomoalign_core.learn.weights import load_weights
-from tomoalign_core.metrics import score_shifts
+from tomoalign_core.metrics import scan_bound, score_shifts
 from tomoalign_core.simulate import LabelledScan, simulate
 
 
@@ -80,6 +81,21 @@ def test_views_left_out_stay_where_they_are() -> None:
     assert gone.sum() == 2
     apart = np.array([found.dx_px - start.dx_px, found.dy_px - start.dy_px])
     assert np.abs(apart[:, gone]).max() < np.abs(apart[:, ~gone]).max()
+
+
+def test_slow_dx_of_a_wedge_is_told_by_mass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which the network saw too few of: it is the mass of the rows that brings it to where it is over half a turn."""
+    ratios, without = [], []
+    for wedge in scans(SUITE["wedge 140°"], 3):
+        proj, angle = wedge.proj.numpy(), wedge.angle_rad
+        start = predict_shifts(proj, angle, load_weights("pretrained"))
+        bound, _ = scan_bound(wedge.clean.numpy(), gaussian=wedge.gaussian, counts=None)
+        ratios.append(score_shifts(step_together(proj, angle, start), wedge.shifts).dx_rmse_px / bound)
+        with monkeypatch.context() as patch:
+            patch.setattr(together, "is_wedge", lambda angle_rad: False)
+            without.append(score_shifts(step_together(proj, angle, start), wedge.shifts).dx_rmse_px / bound)
+    assert np.mean(ratios) < 1.4
+    assert np.mean(ratios) < 0.85 * np.mean(without)
 
 
 def test_slow_movements_in_dx_stay_the_more_the_larger_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:

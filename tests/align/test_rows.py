@@ -1,11 +1,11 @@
-"""The mass of rows tells of rolls: in closed form, of blobs that are Gaussian."""
+"""The mass of rows tells of rolls and of slow dx: in closed form, of blobs that are Gaussian."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from tomoalign_core.align.rows import roll_told_by_rows
+from tomoalign_core.align.rows import told_by_rows
 from tomoalign_core.geometry import angles, centred_axis
 
 VIEWS, ROWS, COLS, NOISE = 40, 60, 80, 0.02
@@ -29,7 +29,11 @@ def views(roll: np.ndarray, dx: np.ndarray | float = 0.0, blobs: np.ndarray = BL
 
 def found_of(seen_as: np.ndarray, told: np.ndarray, **kwargs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     seen = kwargs.pop("seen", np.ones(seen_as.shape, bool))
-    return roll_told_by_rows(seen_as, seen, told, ANGLE, noise=NOISE, row=0.0)
+    information, slope = told_by_rows(
+        seen_as, seen, told, ANGLE, noise=NOISE, row=0.0, slow=np.zeros((VIEWS, 0)), rolls=True
+    )
+    assert not information[:VIEWS].any() and not slope[:VIEWS].any(), "of dx nothing was asked"
+    return information[VIEWS:, VIEWS:], slope[VIEWS:]
 
 
 def estimate(information: np.ndarray, slope: np.ndarray) -> np.ndarray:
@@ -55,6 +59,19 @@ def test_dx_does_not_pass_for_a_roll() -> None:
     moved = views(np.zeros(VIEWS), 0.3 * np.cos(3 * ANGLE))
     found = estimate(*found_of(moved, moved))
     assert np.abs(without_lean(found)).max() < 0.03 * np.abs(SLOW).max()
+
+
+@pytest.mark.parametrize("rolls", [True, False])
+def test_slow_dx_is_found_where_it_is_asked_for(rolls: bool) -> None:
+    slow, _ = np.linalg.qr(np.stack([np.cos(3 * ANGLE), np.sin(3 * ANGLE)], 1))
+    drift, jitter = 0.3 * np.cos(3 * ANGLE + 0.4), 0.2 * np.cos(17 * ANGLE)
+    moved = views(np.zeros(VIEWS), drift + jitter)
+    information, slope = told_by_rows(
+        moved, np.ones(moved.shape, bool), moved, ANGLE, noise=NOISE, row=0.0, slow=slow, rolls=rolls
+    )
+    found = estimate(information, slope)
+    np.testing.assert_allclose(found[:VIEWS], drift, atol=0.05 * np.abs(drift).max())
+    assert information[VIEWS:, VIEWS:].any() == rolls
 
 
 def test_a_ball_does_not_tell_how_it_is_turned() -> None:

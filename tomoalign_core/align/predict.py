@@ -1,4 +1,4 @@
-"""Shifts by a trained network.
+"""Shifts as a trained network sees them; what it says of a stack in the end is one step further, see ``joint``.
 
 Views are shown to it in the order of their angles, whatever order they were taken in: it matches neighbours. Views that
 do not look like those beside them afterwards are looked for farther away, and the network looks once more. So it does

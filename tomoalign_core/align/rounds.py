@@ -19,7 +19,7 @@ def told(one: Round) -> str:
     'round 2 of at most 6, held-out residual 0.008712, views moved by 0.051 px rms'
     """
     if one.number == 0:
-        return f"the network has answered, held-out residual {one.residual:.4g}: the share that others do not explain"
+        return f"the network has looked, held-out residual {one.residual:.4g}: the share that others do not explain"
     place = f"round {one.number} of at most {ROUNDS}"
     return f"{place}, held-out residual {one.residual:.4g}, views moved by {one.step_px:.3f} px rms"
 
@@ -35,7 +35,7 @@ def outcome(rounds: Sequence[Round]) -> str:
 
 
 MEANING = (
-    "Round 0 is the network's answer. Each round then moves all views together, and is judged by the held-out "
+    "Round 0 is what the network sees. Each round then moves all views together, and is judged by the held-out "
     "residual: how much of a view the others do not explain. Noise keeps that above 0 however well the views are "
     "aligned. The step is how far a round moved the views, root mean square over dx and dy."
 )

@@ -21,8 +21,8 @@ from tomoalign_core.align.field import Field, noise_floor, noise_of
 from tomoalign_core.align.foretell import FILL_ROUNDS
 from tomoalign_core.align.outline import Cut, background_of, cut_of, with_object_aside
 from tomoalign_core.align.pattern import fixed_pattern
-from tomoalign_core.align.rows import roll_told_by_rows
-from tomoalign_core.geometry import Float, Shifts, centred_axis, gauge_functions, turned_about
+from tomoalign_core.align.rows import told_by_rows
+from tomoalign_core.geometry import Float, Shifts, centred_axis, gauge_functions, is_wedge, turned_about
 from tomoalign_core.metrics import rms
 from tomoalign_core.simulate.slices import path_of_mass
 
@@ -77,6 +77,7 @@ class Together:
         self._clear = 1 - (noise_floor(self._proj) / self._noise) ** 2
         self._cut = cut_of(aligned[:, ROWS_BEYOND:-ROWS_BEYOND])
         self._belief = _belief(self._cut, start, clear=self._clear)
+        self._wedge = is_wedge(angle)
         self._asks_for_roll = self._belief[2] > 0 and not start.roll_deg.any()
         self._gauge_free = [_projector(gauge_functions(angle, axis=axis)) for axis in ("dx", "dy")]
 
@@ -101,11 +102,11 @@ class Together:
         precision = information + self._noise**2 * self._prior + ridge * np.eye(len(slope))
         away = self._noise**2 * self._prior @ self._from_start().ravel()
         wanted = information @ wanted - away
-        if self._belief[2] > 0 and not self._cut.sides:
-            roll = slice(2 * n, 3 * n)
-            told = self._told_by_rows(whole, seen)
-            precision[roll, roll] += told[0]
-            wanted[roll] += told[1]
+        if self._rows_tell:
+            ways = np.r_[:n, 2 * n : 3 * n]
+            told, slope = self._told_by_rows(whole, seen)
+            precision[np.ix_(ways, ways)] += told
+            wanted[ways] += slope
         step = linalg.solve(precision, wanted, assume_a="pos").reshape(-1, n)
         self._move(step, self._noise**2 * linalg.inv(precision).reshape(len(BELIEF), n, len(BELIEF), n))
         return rms([project @ way for project, way in zip(self._gauge_free, step, strict=False)])
@@ -136,19 +137,30 @@ class Together:
         found: Float = root[:, None] * information * root
         share = SLOW_PIXELS / self._proj.size
         if share < 1:
-            keep = np.eye(n) - (1 - np.sqrt(share)) * _slow(self._angle)
+            slow = _slow(self._angle)
+            keep = np.eye(n) - (1 - np.sqrt(share)) * slow @ slow.T
             found[:n] = keep @ found[:n]
             found[:, :n] = found[:, :n] @ keep
         return found
 
+    @property
+    def _rows_tell(self) -> bool:
+        """Whether the mass of rows tells anything that is asked: it does where views show all of it."""
+        return not self._cut.sides and (self._belief[2] > 0 or (self._wedge and self.moves_dx))
+
     def _told_by_rows(self, whole: Stack, seen: NDArray[np.bool_]) -> tuple[Float, Float]:
-        """What the mass of rows tells of the rolls, as information and slope, both over noise²."""
+        """What the mass of rows tells of dx and roll, as information (2 N, 2 N) and slope, both over noise²."""
+        n = len(self._angle)
         inside = np.s_[:, ROWS_BEYOND:-ROWS_BEYOND]
-        information, slope = roll_told_by_rows(
-            whole[inside], seen[inside], self._foretold[inside], self._angle, noise=self._noise, row=self._row
-        )
+        # of dx in a wedge: over a half turn the start knows it, of few others it learned
+        slow = _slow(self._angle) if self._wedge and self.moves_dx else np.zeros((n, 0))
+        information, slope = told_by_rows(
+            whole[inside], seen[inside], self._foretold[inside], self._angle,
+            noise=self._noise, row=self._row, slow=slow, rolls=self._belief[2] > 0,
+        )  # fmt: skip
+        scale = np.repeat([1.0, 1 / LEVER_PX], n)
         weight = self._clear * self._noise**2
-        return weight * information / LEVER_PX**2, weight * slope / LEVER_PX
+        return weight * scale[:, None] * information * scale, weight * scale * slope
 
     def _rolls(self, information: Float, slope: Float) -> bool:
         """Whether rolls explain more than chance would: by the likelihood ratio to none, which is χ² of N then."""
@@ -263,11 +275,10 @@ def _belief(cut: Cut, start: Shifts, *, clear: float) -> tuple[float, ...]:
 
 
 def _slow(angle: Float) -> Float:
-    """The projector (N, N) onto slow movements in dx; over half a turn, their harmonics are odd."""
+    """Slow movements in dx (N, K), orthonormal; over half a turn, their harmonics are odd."""
     step = 1 if np.ptp(angle) > 1.25 * np.pi else 2
     waves = [wave(harmonic * angle) for harmonic in range(1, SLOW_HARMONIC + 1, step) for wave in (np.cos, np.sin)]
-    q, _ = np.linalg.qr(np.stack(waves, 1))
-    found: Float = q @ q.T
+    found: Float = np.linalg.qr(np.stack(waves, 1))[0]
     return found
 
 

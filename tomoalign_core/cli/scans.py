@@ -263,6 +263,7 @@ def _print_error(scan: Stack, found: Shifts, truth: Shifts) -> None:
     )
     known = simulated(scan)
     if known is None:
+        typer.echo("the Cramér-Rao bound is not known: it takes views without noise, of which the file says nothing")
         return
     dx, dy = known.bound_px
     if dx > 0 and dy > 0:
