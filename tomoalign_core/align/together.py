@@ -31,6 +31,7 @@ Stack = NDArray[np.floating]
 FARTHEST_PX = 3.0  # in one round: gradients see no farther
 LEVER_PX = 20.0  # a roll is counted as the movement this far from the centre
 ROLL_SIGMA_DEG, ROLL_SIGMA = 0.35, 1 / 3  # of the start's roll: at least, and as a fraction of the rolls it found
+LEAN = 10.0  # times the variance, of rolls that go once around: an object that leans shows nearly the same
 GAIN_SIGMA = 0.3
 UNKNOWN_SIGMA_PX = 1.0  # of a start that states none
 NEAR_VIEWS = 4  # the start errs alike on views so near
@@ -242,7 +243,10 @@ class Together:
             blocks.append(np.linalg.inv(known[:, None] * near * known + np.diag((OWN_ERROR * known) ** 2)))
         offset_sigma = GAIN_SIGMA * np.abs(self._proj).max()
         roll_sigma_deg = np.hypot(ROLL_SIGMA_DEG, ROLL_SIGMA * rms(start.roll_deg))
-        for expected in (np.deg2rad(roll_sigma_deg) * LEVER_PX, GAIN_SIGMA, offset_sigma):
+        lean = np.linalg.qr(np.stack([np.cos(self._angle), np.sin(self._angle)], 1))[0]
+        roll = np.eye(n) + LEAN * lean @ lean.T
+        blocks.append(np.linalg.inv((np.deg2rad(roll_sigma_deg) * LEVER_PX) ** 2 * roll))
+        for expected in (GAIN_SIGMA, offset_sigma):
             blocks.append(np.eye(n) / expected**2)
         prior: Float = linalg.block_diag(*blocks)
         return prior
