@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from tomoalign_core.align import find_shifts, joint, together
+from tomoalign_core.align import beforehand, find_shifts, joint, together
 from tomoalign_core.align.joint import Joint, step_together
 from tomoalign_core.align.predict import predict_shifts
 from tomoalign_core.bench.suite import SUITE, scans
@@ -118,7 +118,7 @@ def test_slow_movements_in_dx_stay_the_more_the_larger_the_stack(monkeypatch: py
         return float(slow), float(np.linalg.norm(np.diff(step, 2)))
 
     usual = moved()
-    monkeypatch.setattr(together, "SLOW_PIXELS", 1.0)
+    monkeypatch.setattr(beforehand, "SLOW_PIXELS", 1.0)
     large = moved()
     assert large[0] < 0.6 * usual[0]
     assert large[1] == pytest.approx(usual[1], rel=0.2)

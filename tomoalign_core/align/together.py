@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from scipy import linalg, ndimage, stats
 
 from tomoalign_core.align.apply import move_views, undo_shifts
+from tomoalign_core.align.beforehand import LEVER_PX, belief_of, believed, prior_of, slow_in_dx
 from tomoalign_core.align.field import Field, noise_floor, noise_of
 from tomoalign_core.align.foretell import FILL_ROUNDS
-from tomoalign_core.align.outline import Cut, background_of, cut_of, with_object_aside
+from tomoalign_core.align.outline import background_of, cut_of, with_object_aside
 from tomoalign_core.align.pattern import fixed_pattern
 from tomoalign_core.align.rows import told_by_rows
 from tomoalign_core.geometry import Float, Shifts, centred_axis, gauge_functions, is_wedge, turned_about
@@ -29,19 +30,6 @@ from tomoalign_core.simulate.slices import path_of_mass
 Stack = NDArray[np.floating]
 
 FARTHEST_PX = 3.0  # in one round: gradients see no farther
-LEVER_PX = 20.0  # a roll is counted as the movement this far from the centre
-ROLL_SIGMA_DEG, ROLL_SIGMA = 0.35, 1 / 3  # of the start's roll: at least, and as a fraction of the rolls it found
-LEAN = 10.0  # times the variance, of rolls that go once around: an object that leans shows nearly the same
-GAIN_SIGMA = 0.3
-UNKNOWN_SIGMA_PX = 1.0  # of a start that states none
-NEAR_VIEWS = 4  # the start errs alike on views so near
-OWN_ERROR = 3.0  # of a view alone, in σ of the start; what near views have in common is trusted to 1 σ
-# How far the likelihood is believed in dx, dy, roll, gain, offset. In dx it would mislead: the field of the model may
-# lie anywhere in its disc, where a real object has an outline; that tells slow movements in dx, and the start knew it.
-BELIEF = (0.1, 1.0, 1.0, 1.0, 1.0)
-# Slow movements in dx, up to this harmonic of the angle, it tells wrongly in the same way however many pixels there
-# are: what it is taken to know of them does not grow beyond that of so many.
-SLOW_HARMONIC, SLOW_PIXELS = 9, 5e5
 BY_CHANCE = 0.01  # of stacks that do not roll, in which rolls are found all the same; where the start has none
 # Of the start's σ in dx and dy, what a refined one is not below: the model is not the object, and its errors no noise.
 LEAST_SIGMA = (0.78, 0.65)
@@ -74,10 +62,10 @@ class Together:
             self._proj = self._proj - pattern.astype(np.float32)
             aligned = self._see()
         self._row = _middle_row_of(self._foretold)
-        self._prior = self._prior_of(start)
+        self._prior = prior_of(start, largest=float(np.abs(self._proj).max()))
         self._clear = 1 - (noise_floor(self._proj) / self._noise) ** 2
         self._cut = cut_of(aligned[:, ROWS_BEYOND:-ROWS_BEYOND])
-        self._belief = _belief(self._cut, start, clear=self._clear)
+        self._belief = belief_of(self._cut, start, clear=self._clear)
         self._wedge = is_wedge(angle)
         self._asks_for_roll = self._belief[2] > 0 and not start.roll_deg.any()
         self._gauge_free = [_projector(gauge_functions(angle, axis=axis)) for axis in ("dx", "dy")]
@@ -99,7 +87,7 @@ class Together:
         ridge = 1e-9 * np.diag(information).max()
         information += np.diag(1e-6 * np.diag(information) + ridge)
         wanted = linalg.solve(information, slope, assume_a="pos")
-        information = self._believed(information)
+        information = believed(information, self._belief, self._angle, pixels=self._proj.size)
         precision = information + self._noise**2 * self._prior + ridge * np.eye(len(slope))
         away = self._noise**2 * self._prior @ self._from_start().ravel()
         wanted = information @ wanted - away
@@ -109,7 +97,7 @@ class Together:
             precision[np.ix_(ways, ways)] += told
             wanted[ways] += slope
         step = linalg.solve(precision, wanted, assume_a="pos").reshape(-1, n)
-        self._move(step, self._noise**2 * linalg.inv(precision).reshape(len(BELIEF), n, len(BELIEF), n))
+        self._move(step, self._noise**2 * linalg.inv(precision).reshape(len(self._belief), n, len(self._belief), n))
         return rms([project @ way for project, way in zip(self._gauge_free, step, strict=False)])
 
     def _see(self) -> Stack:
@@ -131,19 +119,6 @@ class Together:
         aligned, seen = undo_shifts(self._proj, self.table)
         return np.pad(aligned, beyond, mode="reflect"), np.pad(seen, beyond)
 
-    def _believed(self, information: Float) -> Float:
-        """The information (5 N, 5 N) of the likelihood as far as it is believed."""
-        n = len(self._angle)
-        root = np.repeat(np.sqrt(self._belief), n)
-        found: Float = root[:, None] * information * root
-        share = SLOW_PIXELS / self._proj.size
-        if share < 1:
-            slow = _slow(self._angle)
-            keep = np.eye(n) - (1 - np.sqrt(share)) * slow @ slow.T
-            found[:n] = keep @ found[:n]
-            found[:, :n] = found[:, :n] @ keep
-        return found
-
     @property
     def _rows_tell(self) -> bool:
         """Whether the mass of rows tells anything that is asked: it does where views show all of it."""
@@ -154,7 +129,7 @@ class Together:
         n = len(self._angle)
         inside = np.s_[:, ROWS_BEYOND:-ROWS_BEYOND]
         # of dx in a wedge: over a half turn the start knows it, of few others it learned
-        slow = _slow(self._angle) if self._wedge and self.moves_dx else np.zeros((n, 0))
+        slow = slow_in_dx(self._angle) if self._wedge and self.moves_dx else np.zeros((n, 0))
         information, slope = told_by_rows(
             whole[inside], seen[inside], self._foretold[inside], self._angle,
             noise=self._noise, row=self._row, slow=slow, rolls=self._belief[2] > 0,
@@ -232,25 +207,6 @@ class Together:
         roll = np.deg2rad(self.table.roll_deg - self._start.roll_deg) * LEVER_PX
         return np.stack([dx, dy, roll, np.zeros_like(dx), np.zeros_like(dx)])
 
-    def _prior_of(self, start: Shifts) -> Float:
-        """What is known beforehand, as an inverse covariance (5 N, 5 N)."""
-        n = len(self._angle)
-        place = np.argsort(np.argsort(self._angle))
-        near = np.exp(-0.5 * ((place[:, None] - place) / NEAR_VIEWS) ** 2)
-        blocks = []
-        for sigma in (start.dx_sigma_px, start.dy_sigma_px):
-            known = np.where(np.isfinite(sigma), np.maximum(sigma, 1e-3), UNKNOWN_SIGMA_PX)
-            blocks.append(np.linalg.inv(known[:, None] * near * known + np.diag((OWN_ERROR * known) ** 2)))
-        offset_sigma = GAIN_SIGMA * np.abs(self._proj).max()
-        roll_sigma_deg = np.hypot(ROLL_SIGMA_DEG, ROLL_SIGMA * rms(start.roll_deg))
-        lean = np.linalg.qr(np.stack([np.cos(self._angle), np.sin(self._angle)], 1))[0]
-        roll = np.eye(n) + LEAN * lean @ lean.T
-        blocks.append(np.linalg.inv((np.deg2rad(roll_sigma_deg) * LEVER_PX) ** 2 * roll))
-        for expected in (GAIN_SIGMA, offset_sigma):
-            blocks.append(np.eye(n) / expected**2)
-        prior: Float = linalg.block_diag(*blocks)
-        return prior
-
 
 def _middle_row_of(views: Stack) -> float:
     """The row, from the centre, about which a roll moves what tells dx as far to one side as to the other.
@@ -261,29 +217,6 @@ def _middle_row_of(views: Stack) -> float:
     smooth = ndimage.gaussian_filter(views, (0, MIDDLE_BLUR_PX, MIDDLE_BLUR_PX))
     slope = np.sqrt((np.gradient(smooth, axis=2) ** 2).sum((0, 2)))
     return float((slope * centred_axis(len(slope))).sum() / max(slope.sum(), 1e-30))
-
-
-def _belief(cut: Cut, start: Shifts, *, clear: float) -> tuple[float, ...]:
-    """How far the likelihood of a stack is believed in dx, dy, roll, gain and offset.
-
-    Where the top or the bottom cuts the object off, views differ by what comes and goes there, as they would by dx and
-    roll: both are left as they are, the roll if there was none. dx is believed the less the nearer the noise is to its
-    floor (``clear`` is 0 there): then what the model errs by is more than what the start does.
-    """
-    belief = [clear * BELIEF[0], *BELIEF[1:]]
-    if cut.ends and not cut.sides:
-        belief[0] = 0.0
-        if not start.roll_deg.any():
-            belief[2] = 0.0
-    return tuple(belief)
-
-
-def _slow(angle: Float) -> Float:
-    """Slow movements in dx (N, K), orthonormal; over half a turn, their harmonics are odd."""
-    step = 1 if np.ptp(angle) > 1.25 * np.pi else 2
-    waves = [wave(harmonic * angle) for harmonic in range(1, SLOW_HARMONIC + 1, step) for wave in (np.cos, np.sin)]
-    found: Float = np.linalg.qr(np.stack(waves, 1))[0]
-    return found
 
 
 def _projector(basis: Float) -> Float:

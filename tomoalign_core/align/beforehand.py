@@ -1,0 +1,89 @@
+"""What is known of the movements of a stack before its views tell, and how far they are believed then.
+
+Movements are dx, dy, roll, gain and offset of each view, in this order; a roll is counted in px, ``LEVER_PX`` off the
+centre. The start has a σ, and errs alike on views near each other, in rolls most as an object would that leans.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import linalg
+
+from tomoalign_core.align.outline import Cut
+from tomoalign_core.geometry import Float, Shifts
+from tomoalign_core.metrics import rms
+
+LEVER_PX = 20.0  # a roll is counted as the movement this far from the centre
+ROLL_SIGMA_DEG, ROLL_SIGMA = 0.35, 1 / 3  # of the start's roll: at least, and as a fraction of the rolls it found
+LEAN = 10.0  # times the variance, of rolls that go once around: an object that leans shows nearly the same
+GAIN_SIGMA = 0.3
+UNKNOWN_SIGMA_PX = 1.0  # of a start that states none
+NEAR_VIEWS = 4  # the start errs alike on views so near
+OWN_ERROR = 3.0  # of a view alone, in σ of the start; what near views have in common is trusted to 1 σ
+# How far the likelihood is believed in dx, dy, roll, gain, offset. In dx it would mislead: the field of the model may
+# lie anywhere in its disc, where a real object has an outline; that tells slow movements in dx, and the start knew it.
+BELIEF = (0.1, 1.0, 1.0, 1.0, 1.0)
+# Slow movements in dx, up to this harmonic of the angle, it tells wrongly in the same way however many pixels there
+# are: what it is taken to know of them does not grow beyond that of so many.
+SLOW_HARMONIC, SLOW_PIXELS = 9, 5e5
+
+
+def prior_of(start: Shifts, *, largest: float) -> Float:
+    """What is known beforehand, as an inverse covariance (5 N, 5 N).
+
+    Parameters
+    ----------
+    start : with σ, px; where it states none, a pixel.
+    largest : of the views, in the unit of the offsets.
+    """
+    n = len(start)
+    place = np.argsort(np.argsort(start.angle_rad))
+    near = np.exp(-0.5 * ((place[:, None] - place) / NEAR_VIEWS) ** 2)
+    blocks = []
+    for sigma in (start.dx_sigma_px, start.dy_sigma_px):
+        known = np.where(np.isfinite(sigma), np.maximum(sigma, 1e-3), UNKNOWN_SIGMA_PX)
+        blocks.append(np.linalg.inv(known[:, None] * near * known + np.diag((OWN_ERROR * known) ** 2)))
+    roll_sigma_deg = np.hypot(ROLL_SIGMA_DEG, ROLL_SIGMA * rms(start.roll_deg))
+    lean = np.linalg.qr(np.stack([np.cos(start.angle_rad), np.sin(start.angle_rad)], 1))[0]
+    rolls = np.eye(n) + LEAN * lean @ lean.T
+    blocks.append(np.linalg.inv((np.deg2rad(roll_sigma_deg) * LEVER_PX) ** 2 * rolls))
+    blocks += [np.eye(n) / expected**2 for expected in (GAIN_SIGMA, GAIN_SIGMA * largest)]
+    prior: Float = linalg.block_diag(*blocks)
+    return prior
+
+
+def belief_of(cut: Cut, start: Shifts, *, clear: float) -> tuple[float, ...]:
+    """How far the likelihood of a stack is believed in dx, dy, roll, gain and offset.
+
+    Where the top or the bottom cuts the object off, views differ by what comes and goes there, as they would by dx and
+    roll: both are left as they are, the roll if there was none. dx is believed the less the nearer the noise is to its
+    floor (``clear`` is 0 there): then what the model errs by is more than what the start does.
+    """
+    belief = [clear * BELIEF[0], *BELIEF[1:]]
+    if cut.ends and not cut.sides:
+        belief[0] = 0.0
+        if not start.roll_deg.any():
+            belief[2] = 0.0
+    return tuple(belief)
+
+
+def believed(information: Float, belief: tuple[float, ...], angle: Float, *, pixels: int) -> Float:
+    """The information (5 N, 5 N) of the likelihood of a stack of so many pixels, as far as it is believed."""
+    n = len(angle)
+    root = np.repeat(np.sqrt(belief), n)
+    found: Float = root[:, None] * information * root
+    share = SLOW_PIXELS / pixels
+    if share < 1:
+        slow = slow_in_dx(angle)
+        keep = np.eye(n) - (1 - np.sqrt(share)) * slow @ slow.T
+        found[:n] = keep @ found[:n]
+        found[:, :n] = found[:, :n] @ keep
+    return found
+
+
+def slow_in_dx(angle: Float) -> Float:
+    """Slow movements in dx (N, K), orthonormal; over half a turn, their harmonics are odd."""
+    step = 1 if np.ptp(angle) > 1.25 * np.pi else 2
+    waves = [wave(harmonic * angle) for harmonic in range(1, SLOW_HARMONIC + 1, step) for wave in (np.cos, np.sin)]
+    found: Float = np.linalg.qr(np.stack(waves, 1))[0]
+    return found
