@@ -19,6 +19,7 @@ from tomoalign_core.geometry import Float, Shifts
 ROUNDS = 6
 TRIES = 2  # rounds that raise the residual before it is tried once more, without dx
 STILL_PX = 0.003  # a round that moves views by less is the last
+EVEN = 2e-4  # of the residual: two that differ by less do not tell which table is better, and the later one is taken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class Round:
 
     residual : the held-out residual after it, see ``residual``.
     step_px : how far it moved the views, root mean square over dx and dy.
-    kept : whether it is the best so far.
+    kept : whether it is taken for the best so far.
     """
 
     number: int
@@ -59,13 +60,14 @@ def refine_shifts(
     """Refine a table of shifts of a stack (N, V, U) of attenuation; the result is gauge-free.
 
     It ends when a round moves nothing any more, or raises the held-out residual, at the latest after six rounds; if the
-    first two do, it begins once more and leaves dx where it is. Of all rounds and the start, the one with the lowest
-    held-out residual is given back: so the residual never rises. Views not ``used`` take no part, and stay as they are;
-    so do those that lie more than a quarter of the width aside, or half of the height up or down. Where the top or the
-    bottom cuts the object off, dx stays, and so do rolls of zero; dx stays in stacks without noise, too.
-    Rolls of a start that has none are found only where they explain more than chance does. σ of dy is what the
-    likelihood leaves; that of dx, in which it has little say, is not above the start's; neither is far below that. Both
-    are of the place of what the views show, which may stand off the centre about which they roll.
+    first two do, it begins once more and leaves dx where it is. Given back is the last round whose held-out residual is
+    the lowest, or above that by no more than 0.02 %, and in any case below that of the start; else the start is. Views
+    not ``used`` take no part, and stay as they are; so do those that lie more than a quarter of the width aside, or
+    half of the height up or down. Where the top or the bottom cuts the object off, dx stays, and so do rolls of zero;
+    dx stays in stacks without noise, too. Rolls of a start that has none are found only where they explain more than
+    chance does. σ of dy is what the likelihood leaves; that of dx, in which it has little say, is not above the
+    start's; neither is far below that. Both are of the place of what the views show, which may stand off the centre
+    about which they roll.
 
     Parameters
     ----------
@@ -85,7 +87,8 @@ def refine_shifts(
 
     def judge(table: Shifts, step_px: float) -> bool:
         residual = held_out_residual(proj, angle, table).overall
-        kept = not rounds or residual < min(r.residual for r in rounds)
+        lowest = (1 + EVEN) * min((r.residual for r in rounds), default=np.inf)
+        kept = not rounds or (residual < rounds[0].residual and residual <= lowest)
         rounds.append(Round(number=len(rounds), residual=residual, step_px=step_px, kept=kept))
         if on_round is not None:
             on_round(rounds[-1])

@@ -5,7 +5,8 @@ changes a view along its own gradients; the most likely movements of all views a
 covariance of the field and the noise as its weight (generalised least squares), solved together for dx, dy, roll, gain
 and offset of every view, and again around the result.
 
-What the views alone cannot tell well, slow movements above all, is left where the start has it: its σ is the prior.
+What the views alone cannot tell well, slow movements above all, is left where the start has it: its σ is the prior, see
+``beforehand``. What the field does not know of them, the mass of rows tells, see ``rows``.
 """
 
 from __future__ import annotations
