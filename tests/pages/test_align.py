@@ -20,6 +20,7 @@ from streamlit.testing.v1 import AppTest
 from pages.shared import align_methods
 from tomoalign_core import engines
 from tomoalign_core.align import move_views, undo_shifts
+from tomoalign_core.align.refine import EVEN
 from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.config import MisalignConfig, NoiseConfig, ScanConfig, SimulationConfig
 from tomoalign_core.files.shifts import read_csv, to_csv, to_nabu, to_xf, write_csv
@@ -219,19 +220,19 @@ def test_a_refinement_stands_beside_its_network_and_its_rounds_can_be_looked_at(
     rows = table(at)
     assert rows["method"] == ["network, pretrained", "network, pretrained, refined"]
     alone, refined = rows["residual"]
-    assert refined < alone
+    assert refined <= (1 + EVEN) * alone
     assert not rounds_chart(at)
     at.segmented_control(key="look-at").set_value("network, pretrained, refined")
     well(at.run())
     folded = next(box.label for box in at.expander if box.label.startswith("Refined"))
     told = r"round (\d) of (\d) is kept, the held-out residual went from (\S+) to (\S+)\."
     best, last, before, after = re.search(told, folded).groups()  # type: ignore[union-attr]
-    assert float(before) == pytest.approx(alone, abs=1e-4)
+    assert float(before) > alone, "the network has taken one step from what it saw"
     assert float(after) == pytest.approx(refined, abs=1e-4)
     (figure,) = rounds_chart(at)
     line, kept = figure["data"][:2]
     assert decoded(line["x"]) == list(range(int(last) + 1)) and kept["x"] == [int(best)]
-    assert decoded(line["y"])[0] == pytest.approx(alone) and kept["y"] == [pytest.approx(refined)]
+    assert decoded(line["y"])[1] == pytest.approx(alone) and kept["y"] == [pytest.approx(refined)]
     assert "Edits by hand came later" not in words(at)
     open_tab(at, "One view")
     at.button(key="nudge-dx+1").click().run()
