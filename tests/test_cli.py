@@ -104,6 +104,12 @@ def test_align_tells_the_bound_beside_the_error_where_the_settings_are_in_the_fi
     assert f"these are {score_shifts(table, truth).dx_rmse_px / dx:.2f} and " in line
 
 
+def test_a_phantom_of_voxels_asks_for_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("simulate", tmp_path / "s.h5", "--phantom", "voxels") == 2
+    assert "give it by --volume" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_would_change_nothing_about_a_scan_that_is_moved_is_refused_and_a_truth_of_its_own_is_told(
     scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -200,7 +206,7 @@ def test_a_real_scan_can_be_misaligned_by_a_known_amount(
     assert truth is not None and 1.5 < np.std(truth.dx_px) < 5
     assert not np.allclose(read_stack(moved).proj, read_stack(scan).proj)
     assert run("align", moved, "--shifts", tmp_path / "s.csv", "--method", "center-of-mass") == 0
-    assert "the Cramér-Rao bound is not known" in capsys.readouterr().out
+    assert "no Cramér-Rao bound can be told" in capsys.readouterr().out
 
 
 def test_doctor_names_versions_and_devices(capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,7 +28,7 @@ def outcome(rounds: Sequence[Round]) -> str:
     """Which round is kept, and what became of the residual; of a refinement that has ended."""
     best, last = best_of(rounds), len(rounds) - 1
     if best == 0:
-        return "no round foretold the views better than the shifts of the network that it began with, which are kept"
+        return "no round foretold the views better than what the network saw before any step, which is kept"
     before, after = f"{rounds[0].residual:.4g}", f"{rounds[best].residual:.4g}"
     became = f"went from {before} to {after}" if after != before else f"fell by less than the digits of {before} show"
     return f"round {best} of {last} is kept, the held-out residual {became}"

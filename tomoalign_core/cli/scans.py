@@ -30,7 +30,9 @@ def simulate(
     ] = None,
     sample: Annotated[str | None, typer.Option(help="Begin as the Simulate page does: easy, noisy, pillar …")] = None,
     scan: Annotated[Path | None, typer.Option(help="Misalign this real scan instead of a phantom")] = None,
-    phantom: Annotated[str | None, typer.Option(help="ellipsoids, foam, pillar, shepp3d")] = None,
+    phantom: Annotated[
+        str | None, typer.Option(help="ellipsoids, foam, pillar, shepp3d; of voxels see --volume")
+    ] = None,
     volume: Annotated[
         str | None, typer.Option(help="Voxel volume [z, y, x] as the phantom: .npy .npz .tif .h5")
     ] = None,
@@ -58,6 +60,8 @@ def simulate(
             phantom=phantom, volume=volume, views=views, rows=rows, cols=cols, range_deg=range_deg,
             noise=noise, counts=counts, background=background,
         )  # fmt: skip
+    if phantom == "voxels" and not volume:
+        raise InputError("simulate: a phantom of voxels is in a file; give it by --volume")
     kind = "voxels" if volume else phantom
     settings = override(settings, "scan", n_views=views, n_rows=rows, n_cols=cols, range_deg=range_deg)
     settings = override(settings, "phantom", kind=kind, path=volume)
@@ -263,7 +267,9 @@ def _print_error(scan: Stack, found: Shifts, truth: Shifts) -> None:
     )
     known = simulated(scan)
     if known is None:
-        typer.echo("the Cramér-Rao bound is not known: it takes views without noise, of which the file says nothing")
+        typer.echo(
+            "no Cramér-Rao bound can be told: it follows from the views without noise, which are not in this file"
+        )
         return
     dx, dy = known.bound_px
     if dx > 0 and dy > 0:
