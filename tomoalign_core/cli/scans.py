@@ -61,7 +61,7 @@ def simulate(
             noise=noise, counts=counts, background=background,
         )  # fmt: skip
     if phantom == "voxels" and not volume:
-        raise InputError("simulate: a phantom of voxels is in a file; give it by --volume")
+        raise InputError("--phantom voxels: the volume is in a file; give it by --volume")
     kind = "voxels" if volume else phantom
     settings = override(settings, "scan", n_views=views, n_rows=rows, n_cols=cols, range_deg=range_deg)
     settings = override(settings, "phantom", kind=kind, path=volume)
