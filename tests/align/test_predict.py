@@ -65,17 +65,18 @@ def test_shipped_network_aligns_what_it_never_saw(name: str):
 @pytest.mark.parametrize("method", ["network", "network+refine"])
 def test_empty_rows_on_one_side_change_little(method: str):
     """What a view shows may stand anywhere in it: rolls do not pass for dx because it stands off the centre."""
-    small = ScanConfig(n_views=40, n_rows=48, n_cols=64)
-    scan = simulate(SimulationConfig(scan=small, misalign=STAGE, noise=NoiseConfig(gaussian=0.03), seed=31))
-    proj = scan.proj.numpy()
-    rng, empty = np.random.default_rng(0), 24
-    noise = rng.normal(0, 0.03, (len(proj), empty, proj.shape[2])).astype(np.float32)
-    here = find_shifts(proj, scan.angle_rad, method=method)
-    there = find_shifts(np.concatenate([noise, proj], axis=1), scan.angle_rad, method=method)
-    back = turned_about(there, empty / 2)
-    before, after = score_shifts(here, scan.shifts), score_shifts(back, scan.shifts)
-    assert after.dx_rmse_px < 1.2 * before.dx_rmse_px
-    assert after.dy_rmse_px < 1.2 * before.dy_rmse_px
+    empty, before, after = 24, [], []
+    for seed in (31, 32):
+        small = ScanConfig(n_views=40, n_rows=48, n_cols=64)
+        scan = simulate(SimulationConfig(scan=small, misalign=STAGE, noise=NoiseConfig(gaussian=0.03), seed=seed))
+        proj = scan.proj.numpy()
+        noise = np.random.default_rng(0).normal(0, 0.03, (len(proj), empty, proj.shape[2])).astype(np.float32)
+        here = find_shifts(proj, scan.angle_rad, method=method)
+        there = find_shifts(np.concatenate([noise, proj], axis=1), scan.angle_rad, method=method)
+        before.append(score_shifts(here, scan.shifts))
+        after.append(score_shifts(turned_about(there, empty / 2), scan.shifts))
+    assert rms([s.dx_rmse_px for s in after]) < 1.2 * rms([s.dx_rmse_px for s in before])
+    assert rms([s.dy_rmse_px for s in after]) < 1.2 * rms([s.dy_rmse_px for s in before])
 
 
 def test_shipped_weights_are_small_and_come_with_a_card():
