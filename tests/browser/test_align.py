@@ -30,8 +30,8 @@ def test_rounds_come_into_one_chart_that_goes_when_all_is_done(
 ) -> None:
     scan = simulate(
         SimulationConfig(
-            scan=ScanConfig(n_views=60, n_rows=56, n_cols=80),
-            misalign=MisalignConfig(dx_sigma_px=3, dy_sigma_px=2, roll_sigma_deg=0.5),
+            scan=ScanConfig(n_views=90, n_rows=56, n_cols=80),
+            misalign=MisalignConfig(dx_sigma_px=3, dy_sigma_px=2, roll_sigma_deg=2),  # which takes some rounds to find
             noise=NoiseConfig(gaussian=0.05),
             seed=3,
         )
