@@ -51,6 +51,7 @@ def test_rounds_come_into_one_chart_that_goes_when_all_is_done(
     shown = [rounds for _, rounds in seen]
     assert len({mark for mark, _ in seen}) == 1  # never mounted anew
     assert shown == sorted(shown) and shown[0] < shown[-1]  # it grew
+    page.locator('[data-test-script-state="notRunning"]').wait_for()  # else what follows may fold it again
     kept.click()
     chart = page.get_by_label("Held-out residual and step after each round of the refinement")
     chart.locator("text=kept").first.wait_for()
