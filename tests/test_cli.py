@@ -242,9 +242,9 @@ def bad_stack(tmp_path: Path, what: str) -> tuple[Path, list[str]]:
     if what == "angle-count":
         angles = angles[:-2]
     if what == "nan":
-        proj[3, 2, 2] = np.nan
+        proj[3:, 2, 2:] = np.nan
     if what == "infinite":
-        proj[3, 2, 2] = np.inf
+        proj[3:, 2, 2:] = np.inf
     if what == "zero-views":
         proj[:] = 0
     np.savez(path, proj=proj, angles_deg=angles)

@@ -414,3 +414,34 @@ def test_counts_that_pass_for_attenuation_are_pointed_out(tmp_path: Path) -> Non
     np.savez(tmp_path / "attenuation.npz", proj=path_px, angles_deg=theta)
     assert "if these are counts, say so" in read_stack(tmp_path / "counts.npz").notes[0]
     assert read_stack(tmp_path / "attenuation.npz").notes == ("no flat field: taken as attenuation",)
+
+
+@pytest.mark.parametrize("hole", [np.nan, np.inf])
+def test_pixels_without_a_value_are_mended_and_views_without_are_left_out(
+    tmp_path: Path, proj: np.ndarray, hole: float
+) -> None:
+    torn = proj.copy()
+    torn[:, 4, 3] = hole  # a dead pixel
+    torn[1, 6, 5] = hole
+    torn[2, 3:] = hole  # a frame that was not written to its end
+    np.savez(tmp_path / "torn.npz", proj=torn, angles_deg=np.rad2deg(ANGLE))
+    stack = read_stack(tmp_path / "torn.npz", kind="attenuation")
+    assert stack.notes == (
+        "1 pixel NaN or infinite in all views, replaced by the median of their neighbours",
+        "1 pixel NaN or infinite, replaced by the median of their neighbours",
+        "view 2 (from 0): over 1% of the pixels are NaN or infinite; set to zero",
+        "view 2 (from 0): the same everywhere, left out",
+    )
+    whole = np.ones_like(torn, bool)
+    whole[:, 4, 3] = whole[1, 6, 5] = whole[2] = False
+    assert (stack.proj[whole] == proj[whole]).all() and not stack.proj[2].any()
+    beside = np.delete(proj[0, 3:6, 2:5].ravel(), 4)
+    assert stack.proj[0, 4, 3] == pytest.approx(np.median(beside))
+
+
+def test_what_no_mending_helps_is_refused(tmp_path: Path, proj: np.ndarray) -> None:
+    for number, holes in enumerate((np.s_[2:, 3:], np.s_[:, :2], np.s_[:])):
+        torn = proj.copy()
+        torn[holes] = np.nan
+        np.savez(tmp_path / f"{number}.npz", proj=torn, angles_deg=np.rad2deg(ANGLE))
+        refused(tmp_path / f"{number}.npz", "pixels are NaN or infinite", "the first in view")

@@ -23,8 +23,8 @@ NETWORK, REFINED = "network", "network+refine"
 NETWORKS = (NETWORK, REFINED)
 TOMOPY_JOINT = "tomopy-joint"
 METHODS = (NETWORK, REFINED, *CLASSICAL, *((TOMOPY_JOINT,) if tomopy_installed() else ()))
+EMPTY, UNWRITTEN = "it is the same everywhere", "it holds pixels that are NaN or infinite"
 # what this machine could do if something were installed, and what that is
-EMPTY = "it is the same everywhere"
 MISSING_METHODS = {} if TOMOPY_JOINT in METHODS else {TOMOPY_JOINT: f"needs tomopy; {HOW_TO_GET_TOMOPY}"}
 
 
@@ -41,7 +41,8 @@ def find_shifts(
     """Find the movement of each view of a stack (N, V, U) of attenuation.
 
     Views that cannot be aligned are not ``used`` in the table, and its ``reason`` says why: they are the same
-    everywhere, nothing stands out of their noise, they lie outside the detector, or do not look like their neighbours.
+    everywhere or not finite, nothing stands out of their noise, they lie outside the detector, or do not look like
+    their neighbours.
 
     Parameters
     ----------
@@ -60,10 +61,12 @@ def find_shifts(
     """
     from tomoalign_core.align.lost import leave_out_lost
 
-    shown = np.ones(len(proj), bool)
-    shown[empty_views(proj)] = False
+    empty = np.zeros(len(proj), bool)
+    empty[empty_views(proj)] = True
+    unwritten = np.array([not np.isfinite(view).all() for view in proj])
+    shown = ~(empty | unwritten)
     if not shown.any():
-        raise InputError("all views are the same everywhere; see that these are the projections")
+        raise InputError("all views are the same everywhere, or not finite; see that these are the projections")
     angle, rest = np.asarray(angle_rad, float), proj if shown.all() else proj[shown]
     looks = _Counted(progress) if method == NETWORK and progress is not None else progress
     found = leave_out_lost(rest, _find(rest, angle[shown], method, model, device, looks))
@@ -78,7 +81,7 @@ def find_shifts(
 
         found = _better_look(rest, angle[shown], found, model, device, progress)
         found = leave_out_lost(rest, refine_shifts(rest, angle[shown], found, on_round=on_round).shifts)
-    return found if shown.all() else _with_empty(found, angle, shown)
+    return found if shown.all() else _with_others(found, angle, shown, empty)
 
 
 class _Counted:
@@ -149,8 +152,8 @@ def _better_look(
     return better_of(proj, angle_rad, found, look_finer, progress)
 
 
-def _with_empty(found: Shifts, angle_rad: np.ndarray, shown: np.ndarray) -> Shifts:
+def _with_others(found: Shifts, angle_rad: np.ndarray, shown: np.ndarray, empty: np.ndarray) -> Shifts:
     """The table of the views that show something, with the others in their places, not used."""
     nothing = np.zeros(len(angle_rad))
-    whole = Shifts.from_arrays(angle_rad=angle_rad, dx_px=nothing, dy_px=nothing).left_out(~shown, EMPTY)
-    return whole.put(shown, found)
+    none = Shifts.from_arrays(angle_rad=angle_rad, dx_px=nothing, dy_px=nothing)
+    return none.left_out(empty, EMPTY).left_out(~shown & ~empty, UNWRITTEN).put(shown, found)

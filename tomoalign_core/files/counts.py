@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomoalign_core.config import InputError
+from tomoalign_core.files.dead import mend
 
 MIN_TRANSMISSION = 1e-4  # less is noise or no light at all, and its logarithm would outshine the object
 OPEN_BEAM_PERCENTILE = 99.0
@@ -38,7 +39,7 @@ def counts_to_attenuation(
     n_dim = int(np.count_nonzero((counts < MIN_TRANSMISSION) & ~dead))
     np.maximum(counts, MIN_TRANSMISSION, out=counts)
     np.negative(np.log(counts, out=counts), out=counts)
-    _mend(counts, dead)
+    mend(counts, dead)
     notes = [f"counts to attenuation with {how}"]
     if n_dead:
         notes.append(f"{n_dead} dead pixel{'s'[: n_dead != 1]} replaced by the median of their neighbours")
@@ -82,13 +83,3 @@ def _mean_field(
             f"{where}: the {name} field has the shape {field.shape}, the views {shape}; give one that fits"
         )
     return frames.mean(0, dtype=float).astype(np.float32), len(frames)
-
-
-def _mend(proj: NDArray[np.float32], dead: NDArray[np.bool_]) -> None:
-    """Replace dead pixels, in all views, by the median of the live ones in the smallest square that has any."""
-    for row, col in np.argwhere(dead):
-        reach, window = 0, (slice(0), slice(0))  # empty, of which all() is true
-        while dead[window].all():
-            reach += 1
-            window = (slice(max(row - reach, 0), row + reach + 1), slice(max(col - reach, 0), col + reach + 1))
-        proj[:, row, col] = np.median(proj[:, *window][:, ~dead[window]], axis=1)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tomoalign_core.config import SCHEMA, InputError
 from tomoalign_core.files.atomic import atomic_path
 from tomoalign_core.files.counts import counts_to_attenuation
+from tomoalign_core.files.dead import listed, mend_unwritten
 from tomoalign_core.files.readers import RawStack, angles_from_text, read_raw
 from tomoalign_core.geometry import Float, Shifts
 
@@ -156,8 +157,7 @@ def _told_empty(proj: NDArray[Any]) -> tuple[str, ...]:
     empty = empty_views(proj)
     if not empty:
         return ()
-    listed = ", ".join(map(str, empty[:5])) + (f" and {len(empty) - 5} more" if len(empty) > 5 else "")
-    return (f"{'view' if len(empty) == 1 else 'views'} {listed} (from 0): the same everywhere, left out",)
+    return (f"{listed(empty)} (from 0): the same everywhere, left out",)
 
 
 def _transpose(raw: RawStack) -> None:
@@ -197,12 +197,13 @@ def _make_attenuation(raw: RawStack, angle_rad: Float, kind: Kind, path: Path) -
     if raw.data.dtype.kind not in "biuf":
         raise InputError(f"{path}: the pixels are of type {raw.data.dtype}; expected real numbers")
     raw.data = np.asarray(raw.data, np.float32)
+    mended = mend_unwritten(raw.data) if raw.data.ndim == 3 else ()
     check_stack(raw.data, angle_rad, str(path))
     if kind == "attenuation" or (kind == "auto" and raw.flat is None):
         if raw.flat is not None:
-            return ("taken as attenuation, as asked: the flat field was not used",)
-        return () if raw.says_attenuation or kind == "attenuation" else (_guess(raw.data),)
-    notes = counts_to_attenuation(raw.data, raw.flat, raw.dark, str(path))
+            return (*mended, "taken as attenuation, as asked: the flat field was not used")
+        return mended if raw.says_attenuation or kind == "attenuation" else (*mended, _guess(raw.data))
+    notes = mended + counts_to_attenuation(raw.data, raw.flat, raw.dark, str(path))
     check_stack(raw.data, angle_rad, f"{path} as attenuation")
     return notes
 
