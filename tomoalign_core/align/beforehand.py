@@ -10,10 +10,10 @@ import numpy as np
 from scipy import linalg
 
 from tomoalign_core.align.outline import Cut
-from tomoalign_core.geometry import Float, Shifts
+from tomoalign_core.align.ways import LEVER_PX
+from tomoalign_core.geometry import Float, Shifts, is_wedge
 from tomoalign_core.metrics import rms
 
-LEVER_PX = 20.0  # a roll is counted as the movement this far from the centre
 ROLL_SIGMA_DEG, ROLL_SIGMA = 0.35, 1 / 3  # of the start's roll: at least, and as a fraction of the rolls it found
 LEAN = 10.0  # times the variance, of rolls that go once around: an object that leans shows nearly the same
 GAIN_SIGMA = 0.3
@@ -23,9 +23,14 @@ OWN_ERROR = 3.0  # of a view alone, in σ of the start; what near views have in 
 # How far the likelihood is believed in dx, dy, roll, gain, offset. In dx it would mislead: the field of the model may
 # lie anywhere in its disc, where a real object has an outline; that tells slow movements in dx, and the start knew it.
 BELIEF = (0.1, 1.0, 1.0, 1.0, 1.0)
+LEAN_BELIEF = 0.1  # of that, in rolls that go once around, which the field takes for those of an object that leans
 # Slow movements in dx, up to this harmonic of the angle, it tells wrongly in the same way however many pixels there
 # are: what it is taken to know of them does not grow beyond that of so many.
 SLOW_HARMONIC, SLOW_PIXELS = 9, 5e5
+# The same of the moments of the rows. In dx they hang on where the object ends, which the start knew as well, but in a
+# wedge, of which it learned little; or where the top or the bottom cuts the object off, and it has straight sides.
+MOMENTS_BELIEF = (1.0, 0.8, 1.0, 1.0, 1.0)
+CLEAR = 0.5  # of the noise is not its floor: below, such ends are no sharper than what pixels leave of the moments
 
 
 def prior_of(start: Shifts, *, largest: float) -> Float:
@@ -72,10 +77,41 @@ def believed(information: Float, belief: tuple[float, ...], angle: Float, *, pix
     n = len(angle)
     root = np.repeat(np.sqrt(belief), n)
     found: Float = root[:, None] * information * root
+    lean = np.linalg.qr(np.stack([np.cos(angle), np.sin(angle)], 1))[0]
+    others = np.eye(n) - (1 - np.sqrt(LEAN_BELIEF)) * lean @ lean.T
+    rolls = slice(2 * n, 3 * n)
+    found[rolls] = others @ found[rolls]
+    found[:, rolls] = found[:, rolls] @ others
     share = SLOW_PIXELS / pixels
     if share < 1:
         slow = slow_in_dx(angle)
         keep = np.eye(n) - (1 - np.sqrt(share)) * slow @ slow.T
+        found[:n] = keep @ found[:n]
+        found[:, :n] = found[:, :n] @ keep
+    return found
+
+
+def moments_move_dx(cut: Cut, angle: Float, *, clear: float) -> bool:
+    """Whether moments are believed in dx: in a wedge, and where the top or the bottom cuts the object off."""
+    return clear > CLEAR if cut.ends else is_wedge(angle) and clear > 0
+
+
+def moments_believed(information: Float, angle: Float, *, pixels: int, dx: bool, rolls: bool) -> Float:
+    """The information (5 N, 5 N) of the moments of a stack of so many pixels, as far as it is believed.
+
+    Parameters
+    ----------
+    dx : whether it is in dx; of a wedge, in slow movements.
+    rolls : whether views may roll.
+    """
+    n = len(angle)
+    share = min(1.0, SLOW_PIXELS / pixels)
+    belief = np.array(MOMENTS_BELIEF) * (share * dx, share, rolls, 1, 1)
+    root = np.repeat(np.sqrt(belief), n)
+    found: Float = root[:, None] * information * root
+    if dx and is_wedge(angle):
+        slow = slow_in_dx(angle)
+        keep = slow @ slow.T
         found[:n] = keep @ found[:n]
         found[:, :n] = found[:, :n] @ keep
     return found

@@ -6,7 +6,7 @@ covariance of the field and the noise as its weight (generalised least squares),
 and offset of every view, and again around the result.
 
 What the views alone cannot tell well, slow movements above all, is left where the start has it: its σ is the prior, see
-``beforehand``. What the field does not know of them, the mass of rows tells, see ``rows``.
+``beforehand``. What the field does not know of them, the moments of the rows tell, see ``moments``.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from scipy import linalg, ndimage, stats
 
 from tomoalign_core.align.apply import move_views, undo_shifts
-from tomoalign_core.align.beforehand import LEVER_PX, belief_of, believed, prior_of, slow_in_dx
+from tomoalign_core.align.beforehand import belief_of, believed, moments_believed, moments_move_dx, prior_of
 from tomoalign_core.align.field import Field, noise_floor, noise_of
 from tomoalign_core.align.foretell import FILL_ROUNDS
+from tomoalign_core.align.moments import told_by_moments
 from tomoalign_core.align.outline import background_of, cut_of, with_object_aside
 from tomoalign_core.align.pattern import fixed_pattern
-from tomoalign_core.align.rows import told_by_rows
-from tomoalign_core.geometry import Float, Shifts, centred_axis, gauge_functions, is_wedge, turned_about
+from tomoalign_core.align.ways import LEVER_PX, noise_of_slopes, ways_of
+from tomoalign_core.geometry import Float, Shifts, centred_axis, gauge_functions, turned_about
 from tomoalign_core.metrics import rms
 from tomoalign_core.simulate.slices import path_of_mass
 
@@ -34,7 +35,6 @@ FARTHEST_PX = 3.0  # in one round: gradients see no farther
 BY_CHANCE = 0.01  # of stacks that do not roll, in which rolls are found all the same; where the start has none
 # Of the start's σ in dx and dy, what a refined one is not below: the model is not the object, and its errors no noise.
 LEAST_SIGMA = (0.78, 0.65)
-TEMPLATE_BLUR_PX = 0.7
 MIDDLE_BLUR_PX = 2.0
 ROWS_BEYOND = 3  # above and below the views, as nobody saw them: an object that the border cuts off goes on there
 
@@ -67,7 +67,7 @@ class Together:
         self._clear = 1 - (noise_floor(self._proj) / self._noise) ** 2
         self._cut = cut_of(aligned[:, ROWS_BEYOND:-ROWS_BEYOND])
         self._belief = belief_of(self._cut, start, clear=self._clear)
-        self._wedge = is_wedge(angle)
+        self._moments_move_dx = moments_move_dx(self._cut, angle, clear=self._clear)
         self._asks_for_roll = self._belief[2] > 0 and not start.roll_deg.any()
         self._gauge_free = [_projector(gauge_functions(angle, axis=axis)) for axis in ("dx", "dy")]
 
@@ -78,7 +78,8 @@ class Together:
         # what was not seen is as foretold, and tells nothing
         whole = self._field.fill(aligned, seen, self._foretold, rounds=FILL_ROUNDS)
         self._foretold = self._field.foretell(whole)
-        ways = self._ways(self._field.foretell_by_others(whole), seen)
+        told = self._field.foretell_by_others(whole)
+        ways = ways_of(told, seen, row=self._row, noise=self._noise_of_slopes)
         information = self._field.information(ways)
         slope = np.stack([(way * (whole - self._foretold)).sum((1, 2), dtype=float) for way in ways]).ravel()
         if self._asks_for_roll:
@@ -92,11 +93,10 @@ class Together:
         precision = information + self._noise**2 * self._prior + ridge * np.eye(len(slope))
         away = self._noise**2 * self._prior @ self._from_start().ravel()
         wanted = information @ wanted - away
-        if self._rows_tell:
-            ways = np.r_[:n, 2 * n : 3 * n]
-            told, slope = self._told_by_rows(whole, seen)
-            precision[np.ix_(ways, ways)] += told
-            wanted[ways] += slope
+        if not self._cut.sides and self._clear > 0:
+            told, likeliest = self._told_by_moments(whole, seen, ways)
+            precision += told
+            wanted += told @ likeliest
         step = linalg.solve(precision, wanted, assume_a="pos").reshape(-1, n)
         self._move(step, self._noise**2 * linalg.inv(precision).reshape(len(self._belief), n, len(self._belief), n))
         return rms([project @ way for project, way in zip(self._gauge_free, step, strict=False)])
@@ -108,6 +108,7 @@ class Together:
         self._field = Field(self._angle, aligned, self._noise)
         guess = self._field.foretell(np.where(seen, aligned, 0.0))
         self._foretold = self._field.foretell(self._field.fill(aligned, seen, guess, rounds=FILL_ROUNDS))
+        self._noise_of_slopes = noise_of_slopes(self._field, aligned.shape, self._noise)
         return aligned
 
     def _in_place(self, aligned: Stack) -> Stack:
@@ -120,24 +121,18 @@ class Together:
         aligned, seen = undo_shifts(self._proj, self.table)
         return np.pad(aligned, beyond, mode="reflect"), np.pad(seen, beyond)
 
-    @property
-    def _rows_tell(self) -> bool:
-        """Whether the mass of rows tells anything that is asked: it does where views show all of it."""
-        return not self._cut.sides and (self._belief[2] > 0 or (self._wedge and self.moves_dx))
-
-    def _told_by_rows(self, whole: Stack, seen: NDArray[np.bool_]) -> tuple[Float, Float]:
-        """What the mass of rows tells of dx and roll, as information (2 N, 2 N) and slope, both over noise²."""
-        n = len(self._angle)
+    def _told_by_moments(self, whole: Stack, seen: NDArray[np.bool_], ways: list[Stack]) -> tuple[Float, Float]:
+        """What the moments of rows tell of all movements, as far as they are believed, and the likeliest movements."""
         inside = np.s_[:, ROWS_BEYOND:-ROWS_BEYOND]
-        # of dx in a wedge: over a half turn the start knows it, of few others it learned
-        slow = slow_in_dx(self._angle) if self._wedge and self.moves_dx else np.zeros((n, 0))
-        information, slope = told_by_rows(
-            whole[inside], seen[inside], self._foretold[inside], self._angle,
-            noise=self._noise, row=self._row, slow=slow, rolls=self._belief[2] > 0,
+        information, likeliest = told_by_moments(
+            whole[inside], seen[inside], self._foretold[inside], [way[inside] for way in ways], self._angle,
+            noise=self._noise,
         )  # fmt: skip
-        scale = np.repeat([1.0, 1 / LEVER_PX], n)
-        weight = self._clear * self._noise**2
-        return weight * scale[:, None] * information * scale, weight * scale * slope
+        information = moments_believed(
+            self._clear * information, self._angle, pixels=self._proj.size,
+            dx=self._moments_move_dx, rolls=self._belief[2] > 0,
+        )  # fmt: skip
+        return information, likeliest
 
     def _rolls(self, information: Float, slope: Float) -> bool:
         """Whether rolls explain more than chance would: by the likelihood ratio to none, which is χ² of N then."""
@@ -155,12 +150,13 @@ class Together:
 
     @property
     def moves_dx(self) -> bool:
-        """Whether the likelihood has a say in dx."""
-        return self._belief[0] > 0
+        """Whether the likelihood or the moments have a say in dx."""
+        return self._belief[0] > 0 or self._moments_move_dx
 
     def leave_dx(self) -> None:
         """Go back to the start, and leave dx there from now on."""
         self.table, self._belief = self._start, (0.0, *self._belief[1:])
+        self._moments_move_dx = False
 
     def at_home(self) -> Shifts:
         """The table, of an object that sits where the start had it."""
@@ -186,18 +182,6 @@ class Together:
             dx_sigma_px=np.fmax(np.fmin(dx_sigma, before[0]), LEAST_SIGMA[0] * before[0]),
             dy_sigma_px=np.fmax(dy_sigma, LEAST_SIGMA[1] * before[1]),
         )
-
-    def _ways(self, told: Stack, seen: NDArray[np.bool_]) -> list[Stack]:
-        """How views that others foretell so change with dx, dy, roll, gain and offset: (N, V, U), 0 where not seen.
-
-        A view's own noise is not in what others say of it. It would be taken for a change of its gain, more in some
-        views than in others, and where the border cuts the object off for one of dy as well.
-        """
-        smooth = ndimage.gaussian_filter(told, (0, TEMPLATE_BLUR_PX, TEMPLATE_BLUR_PX))
-        down, across = np.gradient(smooth, axis=(1, 2))
-        v, u = centred_axis(seen.shape[1])[:, None] - self._row, centred_axis(seen.shape[2])
-        ways = [-across, -down, (v * across - u * down) / LEVER_PX, told, np.ones_like(across)]
-        return [way * seen for way in ways]
 
     def _from_start(self) -> Float:
         """How far the table has gone from its start, (5, N), in px; dx and dy in the frame of the corrected views."""

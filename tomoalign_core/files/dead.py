@@ -14,7 +14,7 @@ MOST_VIEWS = 0.5  # of a stack that may lack more; beyond, it is not these views
 
 
 def mend(proj: NDArray[np.float32], dead: NDArray[np.bool_]) -> None:
-    """Replace dead pixels (V, U), in all views (N, V, U), by the median of the live ones in the smallest square with any.
+    """Replace dead pixels (V, U), in all views (N, V, U), by the median of live ones, in the smallest square.
 
     In place. Not all pixels may be dead.
     """

@@ -1,0 +1,71 @@
+"""How views change with a movement, and how much of that is the noise of what is known of them.
+
+The templates of the views are not without noise. Where the object is round, a roll changes nothing but that noise: what
+looks like a slope along its rim would count as knowledge of the roll.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from tomoalign_core.align.field import Field
+from tomoalign_core.geometry import centred_axis
+
+LEVER_PX = 20.0  # a roll is counted as the movement this far from the centre
+TEMPLATE_BLUR_PX = 0.7
+NEAR_PX, NEAR_VIEWS = 1.5, 3.0  # over which slopes are compared with their noise
+NOISE_MARGIN = 3.0  # times the variance of the noise that is taken out of slopes
+
+Stack = NDArray[np.floating]
+
+
+def ways_of(told: Stack, seen: NDArray[np.bool_], *, row: float, noise: tuple[float, float]) -> list[Stack]:
+    """How views change with dx, dy, roll, gain and offset: each (N, V, U), 0 where not seen.
+
+    Parameters
+    ----------
+    told : (N, V, U) each view as the others foretell it. A view's own noise, which is not in it, would be taken for a
+        change of its gain, more in some views than in others, and where the border cuts the object off for dy as well.
+    row : about which the views roll, from the centre.
+    noise : of the slopes along u and v, see ``noise_of_slopes``.
+    """
+    across, down = _slopes(told)
+    v, u = centred_axis(told.shape[1])[:, None] - row, centred_axis(told.shape[2])
+    clear_across, clear_down = _without_noise(across, down, noise)
+    roll = (v * clear_across - u * clear_down) / LEVER_PX
+    return [way * seen for way in (-across, -down, roll, told, np.ones_like(across))]
+
+
+def noise_of_slopes(field: Field, shape: tuple[int, ...], noise: float) -> tuple[float, float]:
+    """The standard deviation that the noise of all other views leaves in the slopes of each, along u and v."""
+    pixels = np.random.default_rng(0).normal(0, noise, shape).astype(np.float32)
+    across, down = _slopes(field.foretell_by_others(pixels))
+    return float(across.std()), float(down.std())
+
+
+def _slopes(told: Stack) -> tuple[Stack, Stack]:
+    down, across = np.gradient(ndimage.gaussian_filter(told, (0, TEMPLATE_BLUR_PX, TEMPLATE_BLUR_PX)), axis=(1, 2))
+    return across, down
+
+
+def _without_noise(across: Stack, down: Stack, noise: tuple[float, float]) -> tuple[Stack, Stack]:
+    """Slopes shrunk to what stands out of the noise, along an edge and across it each by itself.
+
+    By Wiener's filter in the axes of the structure tensor (Förstner 1987), the mean of the outer product of the slopes
+    over near pixels and views.
+    """
+    a, d = across / max(noise[0], 1e-30), down / max(noise[1], 1e-30)
+    aa, dd, ad = (ndimage.gaussian_filter(part, (NEAR_VIEWS, NEAR_PX, NEAR_PX)) for part in (a * a, d * d, a * d))
+    middle, half = (aa + dd) / 2, (aa - dd) / 2
+    apart = np.hypot(half, ad)
+    most, least = (
+        np.clip(1 - NOISE_MARGIN / np.maximum(size, 1e-30), 0, 1) for size in (middle + apart, middle - apart)
+    )
+    # the matrix with these as its eigenvalues, in the axes of the tensor
+    mean, share = (most + least) / 2, (most - least) / 2 / np.maximum(apart, 1e-30)
+    return (
+        noise[0] * ((mean + share * half) * a + share * ad * d),
+        noise[1] * (share * ad * a + (mean - share * half) * d),
+    )
