@@ -35,7 +35,11 @@ def test_nothing_is_said_of_stacks_like_those_learned_from() -> None:
         ({"scan": ScanConfig(n_views=50, n_rows=80, n_cols=500)}, "size: 50 views of 40 × 250 px, binned by 2,"),
         ({"scan": ScanConfig(n_views=40, range_deg=80)}, "angles: they span 80°; it learned from"),
         ({"scan": ScanConfig(n_views=36, range_deg=720)}, "angles: they span 720°"),
-        ({"misalign": MisalignConfig(dx_sigma_px=0, dy_sigma_px=0, uniform_px=26)}, "shifts: views seem to move by"),
+        (
+            {"misalign": MisalignConfig(dx_sigma_px=0, dy_sigma_px=0, uniform_px=26)},
+            "shifts: most views seem to move by up to",
+        ),
+        ({"misalign": MisalignConfig(dx_sigma_px=12, dy_sigma_px=1)}, "shifts: most views seem to move by up to"),
         ({"noise": NoiseConfig(gaussian=0.5)}, "image: noise of"),
         ({"phantom": PhantomConfig(radius=(1.4, 1.6)), "seed": 5}, "image: the object is wider than the view"),
     ],

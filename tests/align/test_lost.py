@@ -131,8 +131,21 @@ def _less(table: Shifts, view: int) -> Shifts:
     return Shifts(**{name: np.delete(column, view) for name, column in vars(table).items()})
 
 
+def test_views_that_are_empty_or_not_finite_are_left_out_and_the_others_aligned() -> None:
+    proj = scan().proj.numpy().copy()
+    proj[5], proj[9, 3, 4], proj[30, :, 7] = 0.0, np.nan, np.inf
+    found = find_shifts(proj, scan().angle_rad, method="center-of-mass")
+    assert {view: found.reason[view] for view in np.flatnonzero(~found.used).tolist()} == {
+        5: "it is the same everywhere",
+        9: "it holds pixels that are NaN or infinite",
+        30: "it holds pixels that are NaN or infinite",
+    }
+    whole = find_shifts(scan().proj.numpy(), scan().angle_rad, method="center-of-mass")
+    assert np.abs(shift_error(found, whole).dx_px[found.used]).max() < 0.1
+
+
 def test_a_stack_of_empty_views_is_one_line() -> None:
-    with pytest.raises(InputError, match="all views are the same everywhere"):
+    with pytest.raises(InputError, match="all views are the same everywhere, or not finite"):
         find_shifts(np.zeros((10, 20, 20), np.float32), np.linspace(0, 3, 10))
 
 

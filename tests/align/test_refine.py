@@ -54,8 +54,8 @@ def refined() -> tuple[Refined, list[Round]]:
 def test_errors_of_single_views_fall_and_roll_is_found() -> None:
     """In dx less than in dy, as the start is believed more there."""
     before, after = (score_shifts(table, scan().shifts) for table in (start(scan().shifts), refined()[0].shifts))
-    assert after.dx_rmse_px < 0.7 * before.dx_rmse_px
-    assert after.dy_rmse_px < 0.3 * before.dy_rmse_px
+    assert after.dx_rmse_px < 0.75 * before.dx_rmse_px
+    assert after.dy_rmse_px < 0.25 * before.dy_rmse_px
     assert after.roll_rmse_deg < 0.8 * before.roll_rmse_deg
 
 
@@ -167,22 +167,28 @@ def test_a_start_that_is_too_sure_of_dy_is_told_what_noise_allows() -> None:
     assert 1.5 * 0.05 < np.median(found.dy_sigma_px) < 1.5 * scan_bound(scan().clean, gaussian=0.2, counts=None)[1]
 
 
-def test_of_an_object_that_the_border_cuts_off_dx_stays_and_so_does_a_roll_of_none() -> None:
+@pytest.mark.parametrize("noise", [0.002, 0.03])
+def test_of_an_object_that_the_border_cuts_off_dx_stays_unless_noise_is_clear_and_so_does_a_roll_of_none(
+    noise: float,
+) -> None:
     pillar = simulate(
         SimulationConfig(
             scan=ScanConfig(n_views=40, n_rows=48, n_cols=64),
             phantom=PhantomConfig(kind="pillar", height=(1.4, 1.8)),
             misalign=MisalignConfig(dx_sigma_px=1, dy_sigma_px=1),
-            noise=NoiseConfig(gaussian=0.03),
+            noise=NoiseConfig(gaussian=noise),
             seed=5,
         )
     )
     begin = start(pillar.shifts)
     found = refine_shifts(pillar.proj.numpy(), pillar.shifts.angle_rad, begin).shifts
-    np.testing.assert_allclose(found.dx_px, begin.gauge_free().dx_px, atol=1e-9)
+    before, after = (score_shifts(table, pillar.shifts) for table in (begin, found))
+    if noise < 0.01:
+        np.testing.assert_allclose(found.dx_px, begin.gauge_free().dx_px, atol=1e-9)
+    else:
+        assert after.dx_rmse_px < 0.7 * before.dx_rmse_px
     assert not found.roll_deg.any()
-    before, after = (score_shifts(table, pillar.shifts).dy_rmse_px for table in (begin, found))
-    assert after < 0.6 * before
+    assert after.dy_rmse_px < 0.6 * before.dy_rmse_px
 
 
 def test_where_nothing_rolls_no_roll_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
