@@ -284,6 +284,23 @@ def test_a_bad_stack_is_one_line_exit_2_and_nothing_written(
     assert not table.exists() and not out.exists()
 
 
+def test_a_model_for_a_method_that_asks_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("simulate", tmp_path / "s.h5", "--views", 20) == 0
+    words = (
+        "align",
+        tmp_path / "s.h5",
+        "--shifts",
+        tmp_path / "s.csv",
+        "--method",
+        "center-of-mass",
+        "--model",
+        "mine",
+    )
+    assert run(*words) == 2
+    assert "center-of-mass asks none; leave it out" in capsys.readouterr().err
+    assert not (tmp_path / "s.csv").exists()
+
+
 def test_a_scan_that_was_aligned_as_it_was_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("simulate", tmp_path / "s.h5", "--views", 40, "--dx-sigma", 0, "--dy-sigma", 0, "--noise", 0.05) == 0
     stack = read_stack(tmp_path / "s.h5")

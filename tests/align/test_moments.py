@@ -36,7 +36,7 @@ def told(
 ) -> tuple[Float, dict[str, Float]]:
     """The information, and the likeliest movements by their names; rolls in px."""
     seen = np.ones(still.shape, bool) if seen is None else seen
-    ways = ways_of(still, seen, row=0.0, noise=(1e-9, 1e-9))
+    ways = ways_of(still, seen, row=0.0, noise=None)
     information, likeliest = told_by_moments(seen_as, seen, still, ways, angle, noise=NOISE)
     assert np.allclose(information, information.T)
     return information, dict(zip(WAYS, likeliest.reshape(5, -1), strict=True))

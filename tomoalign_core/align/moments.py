@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import linalg, ndimage
 
 from tomoalign_core.geometry import Float, centred_axis
 
@@ -64,7 +64,8 @@ def told_by_moments(
             freedom += len(rows) * round(np.trace(other))
     information = total.reshape(slope.size, slope.size)
     own = np.diag(information)
-    likeliest = np.linalg.solve(information + np.diag(RIDGE * own + 1e-9 * max(own.max(), 1e-30)), slope.ravel())
+    ridge = np.diag(RIDGE * own + 1e-9 * max(own.max(), 1e-30))
+    likeliest: Float = linalg.solve(information + ridge, slope.ravel(), assume_a="pos")
     unlike = max(float(left - slope.ravel() @ likeliest) / max(freedom, 1) / noise**2, 1.0)
     believed: Float = information / unlike
     return believed, likeliest

@@ -80,12 +80,13 @@ class Together:
         self._foretold = self._field.foretell(whole)
         told = self._field.foretell_by_others(whole)
         ways = ways_of(told, seen, row=self._row, noise=self._noise_of_slopes)
-        information = self._field.information(ways)
-        slope = np.stack([(way * (whole - self._foretold)).sum((1, 2), dtype=float) for way in ways]).ravel()
         if self._asks_for_roll:
             self._asks_for_roll = False
-            if not self._rolls(information, slope):
+            # noise is taken out of slopes by what is near, the view itself included: then chance explains more
+            plain = ways_of(told, seen, row=self._row, noise=None)
+            if not self._rolls(*self._told_by_field(whole, plain)):
                 self._belief = (*self._belief[:2], 0.0, *self._belief[3:])
+        information, slope = self._told_by_field(whole, ways)
         ridge = 1e-9 * np.diag(information).max()
         information += np.diag(1e-6 * np.diag(information) + ridge)
         wanted = linalg.solve(information, slope, assume_a="pos")
@@ -120,6 +121,11 @@ class Together:
         beyond = ((0, 0), (ROWS_BEYOND, ROWS_BEYOND), (0, 0))
         aligned, seen = undo_shifts(self._proj, self.table)
         return np.pad(aligned, beyond, mode="reflect"), np.pad(seen, beyond)
+
+    def _told_by_field(self, whole: Stack, ways: list[Stack]) -> tuple[Float, Float]:
+        """What the field tells of all movements: information and slope of the log-likelihood, over noise²."""
+        slope = np.stack([(way * (whole - self._foretold)).sum((1, 2), dtype=float) for way in ways]).ravel()
+        return self._field.information(ways), slope
 
     def _told_by_moments(self, whole: Stack, seen: NDArray[np.bool_], ways: list[Stack]) -> tuple[Float, Float]:
         """What the moments of rows tell of all movements, as far as they are believed, and the likeliest movements."""

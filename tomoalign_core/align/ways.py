@@ -16,12 +16,13 @@ from tomoalign_core.geometry import centred_axis
 LEVER_PX = 20.0  # a roll is counted as the movement this far from the centre
 TEMPLATE_BLUR_PX = 0.7
 NEAR_PX, NEAR_VIEWS = 1.5, 3.0  # over which slopes are compared with their noise
+LEAST_NOISE = 1e-9  # of stacks in units of their largest values
 NOISE_MARGIN = 3.0  # times the variance of the noise that is taken out of slopes
 
 Stack = NDArray[np.floating]
 
 
-def ways_of(told: Stack, seen: NDArray[np.bool_], *, row: float, noise: tuple[float, float]) -> list[Stack]:
+def ways_of(told: Stack, seen: NDArray[np.bool_], *, row: float, noise: tuple[float, float] | None) -> list[Stack]:
     """How views change with dx, dy, roll, gain and offset: each (N, V, U), 0 where not seen.
 
     Parameters
@@ -29,11 +30,11 @@ def ways_of(told: Stack, seen: NDArray[np.bool_], *, row: float, noise: tuple[fl
     told : (N, V, U) each view as the others foretell it. A view's own noise, which is not in it, would be taken for a
         change of its gain, more in some views than in others, and where the border cuts the object off for dy as well.
     row : about which the views roll, from the centre.
-    noise : of the slopes along u and v, see ``noise_of_slopes``.
+    noise : of the slopes along u and v, see ``noise_of_slopes``, which is taken out of what a roll changes; or None.
     """
     across, down = _slopes(told)
     v, u = centred_axis(told.shape[1])[:, None] - row, centred_axis(told.shape[2])
-    clear_across, clear_down = _without_noise(across, down, noise)
+    clear_across, clear_down = (across, down) if noise is None else _without_noise(across, down, noise)
     roll = (v * clear_across - u * clear_down) / LEVER_PX
     return [way * seen for way in (-across, -down, roll, told, np.ones_like(across))]
 
@@ -42,7 +43,7 @@ def noise_of_slopes(field: Field, shape: tuple[int, ...], noise: float) -> tuple
     """The standard deviation that the noise of all other views leaves in the slopes of each, along u and v."""
     pixels = np.random.default_rng(0).normal(0, noise, shape).astype(np.float32)
     across, down = _slopes(field.foretell_by_others(pixels))
-    return float(across.std()), float(down.std())
+    return max(float(across.std()), LEAST_NOISE), max(float(down.std()), LEAST_NOISE)
 
 
 def _slopes(told: Stack) -> tuple[Stack, Stack]:
@@ -56,7 +57,7 @@ def _without_noise(across: Stack, down: Stack, noise: tuple[float, float]) -> tu
     By Wiener's filter in the axes of the structure tensor (Förstner 1987), the mean of the outer product of the slopes
     over near pixels and views.
     """
-    a, d = across / max(noise[0], 1e-30), down / max(noise[1], 1e-30)
+    a, d = across / noise[0], down / noise[1]
     aa, dd, ad = (ndimage.gaussian_filter(part, (NEAR_VIEWS, NEAR_PX, NEAR_PX)) for part in (a * a, d * d, a * d))
     middle, half = (aa + dd) / 2, (aa - dd) / 2
     apart = np.hypot(half, ad)
