@@ -30,6 +30,7 @@ SLOW_HARMONIC, SLOW_PIXELS = 9, 5e5
 # The same of the moments of the rows. In dx they hang on where the object ends, which the start knew as well, but in a
 # wedge, of which it learned little; or where the top or the bottom cuts the object off, and it has straight sides.
 MOMENTS_BELIEF = (1.0, 0.8, 1.0, 1.0, 1.0)
+FREE_RIDGE = 1e-3  # of what is known of each movement in dx: the gauge is not
 CLEAR = 0.5  # of the noise is not its floor: below, such ends are no sharper than what pixels leave of the moments
 
 
@@ -105,15 +106,19 @@ def moments_believed(information: Float, angle: Float, *, pixels: int, dx: bool,
     rolls : whether views may roll.
     """
     n = len(angle)
+    if not dx or is_wedge(angle):
+        # what is told of the others holds whatever the movements in dx are that are not asked for
+        free = np.eye(len(information), n)
+        if dx:
+            slow = slow_in_dx(angle)
+            free = free @ np.linalg.svd(slow)[0][:, slow.shape[1] :]
+        across = information @ free
+        own = free.T @ across
+        information = information - across @ linalg.solve(own + np.diag(FREE_RIDGE * np.diag(own) + 1e-30), across.T)
     share = min(1.0, SLOW_PIXELS / pixels)
     belief = np.array(MOMENTS_BELIEF) * (share * dx, share, rolls, 1, 1)
     root = np.repeat(np.sqrt(belief), n)
     found: Float = root[:, None] * information * root
-    if dx and is_wedge(angle):
-        slow = slow_in_dx(angle)
-        keep = slow @ slow.T
-        found[:n] = keep @ found[:n]
-        found[:, :n] = found[:, :n] @ keep
     return found
 
 

@@ -35,6 +35,7 @@ FARTHEST_PX = 3.0  # in one round: gradients see no farther
 BY_CHANCE = 0.01  # of stacks that do not roll, in which rolls are found all the same; where the start has none
 # Of the start's σ in dx and dy, what a refined one is not below: the model is not the object, and its errors no noise.
 LEAST_SIGMA = (0.78, 0.65)
+OWN_SHARE = 0.2  # of what the moments tell, that the field has not told already: so much counts in σ
 MIDDLE_BLUR_PX = 2.0
 ROWS_BEYOND = 3  # above and below the views, as nobody saw them: an object that the border cuts off goes on there
 
@@ -94,12 +95,14 @@ class Together:
         precision = information + self._noise**2 * self._prior + ridge * np.eye(len(slope))
         away = self._noise**2 * self._prior @ self._from_start().ravel()
         wanted = information @ wanted - away
+        known = precision
         if not self._cut.sides and self._clear > 0:
             told, likeliest = self._told_by_moments(whole, seen, ways)
-            precision += told
+            known = precision + OWN_SHARE * told
+            precision = precision + told
             wanted += told @ likeliest
         step = linalg.solve(precision, wanted, assume_a="pos").reshape(-1, n)
-        self._move(step, self._noise**2 * linalg.inv(precision).reshape(len(self._belief), n, len(self._belief), n))
+        self._move(step, self._noise**2 * linalg.inv(known).reshape(len(self._belief), n, len(self._belief), n))
         return rms([project @ way for project, way in zip(self._gauge_free, step, strict=False)])
 
     def _see(self) -> Stack:
