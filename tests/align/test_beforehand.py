@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tomoalign_core.align import beforehand
-from tomoalign_core.align.beforehand import believed, prior_of
+from tomoalign_core.align.beforehand import believed, moments_believed, moments_move_dx, prior_of
+from tomoalign_core.align.outline import Cut
 from tomoalign_core.geometry import Shifts, angles
 
 N = 40
@@ -44,3 +45,59 @@ def test_slow_dx_is_believed_in_proportion_to_the_size_up_to_a_size() -> None:
     assert told(slow, few) == told(fast, few) == pytest.approx(1)
     assert told(slow, 4 * few) == pytest.approx(0.25)
     assert told(fast, 4 * few) == pytest.approx(1, abs=0.05)
+
+
+def test_a_roll_that_goes_once_around_is_believed_less() -> None:
+    found = believed(np.eye(5 * N), (1.0,) * 5, ANGLE, pixels=1)[2 * N : 3 * N, 2 * N : 3 * N]
+    once = np.cos(ANGLE + 0.3) / np.linalg.norm(np.cos(ANGLE + 0.3))
+    assert once @ found @ once == pytest.approx(beforehand.LEAN_BELIEF)
+    often = np.sign(np.cos(9 * ANGLE))
+    assert often @ found @ often > 0.9 * often @ often
+
+
+def some_information() -> np.ndarray:
+    root = np.random.default_rng(0).normal(size=(5 * N, 8 * N))
+    return root @ root.T
+
+
+def test_moments_tell_what_is_asked_whatever_dx_does() -> None:
+    information = some_information()
+    found = moments_believed(information, ANGLE, pixels=1, dx=False, rolls=True)
+    assert not found[:N].any() and not found[:, :N].any()
+    # the covariance of all others is what it is with dx unknown
+    rest = slice(N, None)
+    belief = np.repeat(np.sqrt(beforehand.MOMENTS_BELIEF[1:]), N)
+    expected = np.linalg.inv(np.linalg.inv(information)[rest, rest]) * belief[:, None] * belief
+    np.testing.assert_allclose(found[rest, rest], expected, rtol=0.05, atol=0.002 * expected.max())
+    still = moments_believed(information, ANGLE, pixels=1, dx=False, rolls=False)
+    assert not still[2 * N : 3 * N].any() and still[N : 2 * N].any()
+
+
+def test_moments_of_a_wedge_tell_slow_dx_only() -> None:
+    angle = angles(N, range_deg=120)
+    found = moments_believed(some_information(), angle, pixels=1, dx=True, rolls=True)[:N, :N]
+    slow, fast = np.cos(3 * angle), np.cos(31 * angle)
+    fast -= beforehand.slow_in_dx(angle) @ (beforehand.slow_in_dx(angle).T @ fast)
+    assert fast @ found @ fast < 0.01 * (slow @ found @ slow)
+
+
+def test_moments_of_large_stacks_are_believed_less_in_dx_and_dy() -> None:
+    small, large = (
+        np.diag(moments_believed(some_information(), ANGLE, pixels=pixels, dx=True, rolls=True)).reshape(5, N).mean(1)
+        for pixels in (1, int(4 * beforehand.SLOW_PIXELS))
+    )
+    assert large / small == pytest.approx([0.25, 0.25, 1, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("cut", "turn_deg", "clear", "moves"),
+    [
+        (Cut(sides=False, ends=False), 180, 1.0, False),
+        (Cut(sides=False, ends=False), 120, 1.0, True),
+        (Cut(sides=False, ends=False), 120, 0.0, False),
+        (Cut(sides=False, ends=True), 180, 1.0, True),
+        (Cut(sides=False, ends=True), 180, 0.1, False),
+    ],
+)
+def test_where_moments_move_dx(cut: Cut, turn_deg: float, clear: float, moves: bool) -> None:
+    assert moments_move_dx(cut, angles(N, range_deg=turn_deg), clear=clear) == moves
