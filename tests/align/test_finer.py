@@ -11,7 +11,15 @@ import pytest
 from tomoalign_core.align import find_shifts, finer
 from tomoalign_core.align.finer import better_of, shows_details
 from tomoalign_core.align.predict import can_look_finer, predict_shifts
-from tomoalign_core.config import Cnn3dConfig, MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
+from tomoalign_core.config import (
+    Cnn3dConfig,
+    InputError,
+    MisalignConfig,
+    NoiseConfig,
+    PhantomConfig,
+    ScanConfig,
+    SimulationConfig,
+)
 from tomoalign_core.geometry import Shifts
 from tomoalign_core.learn.models import build_model
 from tomoalign_core.learn.weights import load_weights
@@ -60,6 +68,13 @@ def test_the_answer_that_foretells_the_views_better_is_taken(first: float, secon
 def test_a_stack_without_details_is_not_looked_at_again() -> None:
     found = off(0.3)
     assert better_of(scan(0.1).proj.numpy(), scan().angle_rad, found, never) is found
+
+
+def test_a_stack_of_which_no_view_is_used_is_not_looked_at_again_and_not_refined() -> None:
+    found = off(0.1).left_out(range(1, 40), "dark")
+    assert better_of(scan().proj.numpy(), scan().angle_rad, found, lambda: pytest.fail("asked")) is found
+    with pytest.raises(InputError, match="a refinement needs three at least"):
+        find_shifts(np.random.default_rng(0).random((3, 8, 8), np.float32), [0.0, 1.0, 2.0], method="network+refine")
 
 
 def test_an_answer_that_leaves_out_more_views_is_not_taken() -> None:

@@ -22,6 +22,7 @@ from tomoalign_core.geometry import Float, Shifts
 SAMPLED = 24  # views, spread over the stack, are enough to see what it shows
 LOST = (0.25, 0.3)  # cycles a pixel: the coarsest of what is lost at half the resolution
 BESIDE = 0.02  # cycles a pixel: the axes of a spectrum are left out, where what the border cuts off lies
+LEAST_VIEWS = 2  # used, for one to foretell the other
 STANDS_OUT = 3.0  # of the power of the noise
 
 
@@ -47,10 +48,10 @@ def better_of(
 ) -> Shifts:
     """What was found of a stack (N, V, U), or what a finer look finds if that foretells the views better.
 
-    ``look_finer`` is asked only where the stack shows details. One that leaves out more views is not taken: without
-    the worst of its views any stack is foretold better. ``progress`` is called as the two are judged.
+    ``look_finer`` is asked only where the stack shows details, of two views or more. One that leaves out more views is not
+    taken: without the worst of its views any stack is foretold better. ``progress`` is called as the two are judged.
     """
-    if not shows_details(proj):
+    if found.used.sum() < LEAST_VIEWS or not shows_details(proj):
         return found
     finer = look_finer()
     if (found.used & ~finer.used).any():
