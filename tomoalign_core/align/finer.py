@@ -48,8 +48,9 @@ def better_of(
 ) -> Shifts:
     """What was found of a stack (N, V, U), or what a finer look finds if that foretells the views better.
 
-    ``look_finer`` is asked only where the stack shows details, of two views or more. One that leaves out more views is not
-    taken: without the worst of its views any stack is foretold better. ``progress`` is called as the two are judged.
+    ``look_finer`` is asked only where the stack shows details, of two views or more. One that leaves out more views is
+    not taken: without the worst of its views any stack is foretold better. ``progress`` is called as the two are
+    judged.
     """
     if found.used.sum() < LEAST_VIEWS or not shows_details(proj):
         return found
