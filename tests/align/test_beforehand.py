@@ -95,8 +95,9 @@ def test_moments_of_large_stacks_are_believed_less_in_dx_and_dy() -> None:
         (Cut(sides=False, ends=False), 180, 1.0, False),
         (Cut(sides=False, ends=False), 120, 1.0, True),
         (Cut(sides=False, ends=False), 120, 0.0, False),
-        (Cut(sides=False, ends=True), 180, 1.0, True),
-        (Cut(sides=False, ends=True), 180, 0.1, False),
+        (Cut(sides=False, ends=True, through=True), 180, 1.0, True),
+        (Cut(sides=False, ends=True, through=True), 180, 0.1, False),
+        (Cut(sides=False, ends=True), 180, 1.0, False),
     ],
 )
 def test_where_moments_move_dx(cut: Cut, turn_deg: float, clear: float, moves: bool) -> None:

@@ -75,6 +75,23 @@ def test_what_was_not_seen_is_filled_with_its_most_likely_value() -> None:
     assert np.std((filled - clean)[~seen]) < 0.3 * np.std(clean[~seen])
 
 
+def test_pixels_with_more_noise_count_the_less() -> None:
+    """What the filled views say is the mean of the object given the pixels, each with its own noise R.
+
+    That is S (S + R)⁻¹ x; of views so filled the residual is share (x - S (S + R)⁻¹ x), with share = noise² / R.
+    """
+    model, views = aligned()
+    share = np.where(np.arange(views.shape[2]) < 30, 0.25, 1.0) * np.ones(views.shape)
+    share[5, :, 40:] = 0
+    filled = model.fill(views, share, model.foretell(views), rounds=300)
+    said = model.foretell(filled)
+    np.testing.assert_allclose(filled - said, share * (views - said), atol=2e-3)
+    loud = views + np.sqrt(1 / share.clip(0.1) - 1) * np.random.default_rng(3).normal(0, scan().gaussian, views.shape)
+    clean, _ = undo_shifts(scan().clean.numpy(), scan().shifts)
+    weighed = model.foretell(model.fill(loud, share, model.foretell(loud), rounds=30))
+    assert np.std((weighed - clean)[..., 6:-6]) < 0.95 * np.std((model.foretell(loud) - clean)[..., 6:-6])
+
+
 def test_single_precision_foretells_as_double_does() -> None:
     model, views = aligned()
     single = Field(scan().shifts.angle_rad, views.astype(np.float32), scan().gaussian)

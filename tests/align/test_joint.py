@@ -41,6 +41,21 @@ def step(start: Shifts) -> Shifts:
     return step_together(scan().proj.numpy(), scan().angle_rad, start)
 
 
+@cache
+def drifting() -> LabelledScan:
+    """A stage that wanders 18 px aside and jumps, so that views lose a part of the object."""
+    return scans(SUITE["drift, jumps, outliers"], 5)[4]
+
+
+def test_of_a_stage_that_wandered_out_of_the_view_dx_stays_as_near_as_the_network_has_it() -> None:
+    """The axis about which views are mirror images is that of the mass that was not cut off."""
+    proj, angle = drifting().proj.numpy(), drifting().angle_rad
+    start = predict_shifts(proj, angle, load_weights("pretrained"))
+    before, after = (score_shifts(table, drifting().shifts) for table in (start, step_together(proj, angle, start)))
+    assert after.dx_rmse_px < 1.05 * before.dx_rmse_px
+    assert after.dy_rmse_px < 0.9 * before.dy_rmse_px
+
+
 def test_it_betters_what_the_network_sees() -> None:
     before, after = (score_shifts(table, scan().shifts) for table in (looks(), step(looks())))
     assert after.dy_rmse_px < 0.85 * before.dy_rmse_px

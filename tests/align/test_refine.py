@@ -144,7 +144,7 @@ def test_views_that_are_not_used_or_hardly_seen_stay_as_they_are() -> None:
     used = np.ones(40, bool)
     used[3] = False
     far = begin.dx_px.copy()
-    far[7] = 25.0
+    far[7] = 35.0
     begin = replace(begin, used=used, dx_px=far)
     found = refine_shifts(scan().proj.numpy(), scan().shifts.angle_rad, begin).shifts
     free = begin.gauge_free()
@@ -215,7 +215,7 @@ def test_a_jump_that_cuts_the_object_off_at_the_top_or_the_bottom_does_not_misle
     moved, _ = undo_shifts(scan().proj.numpy(), scan().shifts)
     begin = start(stage)
     far = begin.dx_px.copy()
-    far[7] = 25.0
+    far[7] = 35.0
     begin = replace(begin, dx_px=far)
     found = refine_shifts(move_views(moved, stage), stage.angle_rad, begin).shifts
     used = np.arange(40) != 7

@@ -64,8 +64,20 @@ def test_noise_on_the_rim_of_a_round_body_is_no_change_by_a_roll() -> None:
 
 def test_the_noise_of_slopes_is_what_noise_in_the_views_leaves() -> None:
     field = Field(ANGLE, ellipse(9, 17), NOISE)
-    level = noise_of_slopes(field, (VIEWS, ROWS, COLS), NOISE)
+    level = noise_of_slopes(field, np.ones((VIEWS, ROWS, COLS), np.float32), NOISE, even=True)
     noise = np.random.default_rng(7).normal(0, NOISE, (VIEWS, ROWS, COLS)).astype(np.float32)
     ways = ways_of(field.foretell_by_others(noise), seen(), row=0.0, noise=None)
     assert level == pytest.approx((ways[0].std(), ways[1].std()), rel=0.1)
-    assert noise_of_slopes(field, (VIEWS, ROWS, COLS), 2 * NOISE) == pytest.approx([2 * each for each in level])
+    twice = noise_of_slopes(field, np.ones((VIEWS, ROWS, COLS), np.float32), 2 * NOISE, even=True)
+    assert twice == pytest.approx([2 * each for each in level])
+
+
+def test_where_noise_is_louder_slopes_are() -> None:
+    """The left half has a ninth of the weight, and three times the noise."""
+    field = Field(ANGLE, ellipse(9, 17), NOISE)
+    share = np.ones((VIEWS, ROWS, COLS), np.float32)
+    even = noise_of_slopes(field, share, NOISE, even=False)
+    share[..., : COLS // 2] = 1 / 9
+    for before, after in zip(even, noise_of_slopes(field, share, NOISE, even=False), strict=True):
+        left, right = ((np.asarray(after) / before)[8:-8, half].mean() for half in (slice(4, 12), slice(-12, -4)))
+        assert left > 1.3 * right

@@ -28,7 +28,7 @@ LEAN_BELIEF = 0.1  # of that, in rolls that go once around, which the field take
 # are: what it is taken to know of them does not grow beyond that of so many.
 SLOW_HARMONIC, SLOW_PIXELS = 9, 5e5
 # The same of the moments of the rows. In dx they hang on where the object ends, which the start knew as well, but in a
-# wedge, of which it learned little; or where the top or the bottom cuts the object off, and it has straight sides.
+# wedge, of which it learned little; or where top and bottom cut the object off, and it has straight sides.
 MOMENTS_BELIEF = (1.0, 0.8, 1.0, 1.0, 1.0)
 FREE_RIDGE = 1e-3  # of what is known of each movement in dx: the gauge is not
 CLEAR = 0.5  # of the noise is not its floor: below, such ends are no sharper than what pixels leave of the moments
@@ -93,8 +93,8 @@ def believed(information: Float, belief: tuple[float, ...], angle: Float, *, pix
 
 
 def moments_move_dx(cut: Cut, angle: Float, *, clear: float) -> bool:
-    """Whether moments are believed in dx: in a wedge, and where the top or the bottom cuts the object off."""
-    return clear > CLEAR if cut.ends else is_wedge(angle) and clear > 0
+    """Whether moments are believed in dx: in a wedge, and of an object with straight sides from top to bottom."""
+    return (cut.through and clear > CLEAR) if cut.ends else is_wedge(angle) and clear > 0
 
 
 def moments_believed(information: Float, angle: Float, *, pixels: int, dx: bool, rolls: bool) -> Float:
@@ -114,7 +114,9 @@ def moments_believed(information: Float, angle: Float, *, pixels: int, dx: bool,
             free = free @ np.linalg.svd(slow)[0][:, slow.shape[1] :]
         across = information @ free
         own = free.T @ across
-        information = information - across @ linalg.solve(own + np.diag(FREE_RIDGE * np.diag(own) + 1e-30), across.T)
+        size = np.diag(own)
+        ridge = np.diag(FREE_RIDGE * size + 1e-9 * size.max() + 1e-30)  # a view may not be told of at all
+        information = information - across @ linalg.solve(own + ridge, across.T)
     share = min(1.0, SLOW_PIXELS / pixels)
     belief = np.array(MOMENTS_BELIEF) * (share * dx, share, rolls, 1, 1)
     root = np.repeat(np.sqrt(belief), n)

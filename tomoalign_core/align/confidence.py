@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tomoalign_core.align.field import noise_of
+from tomoalign_core.align.noise import noise_of
 from tomoalign_core.geometry import Float, Shifts
 
 # Slopes are those of blurred views: of sharp ones, nearly all that is seen at 20 % noise is noise. What the blur takes

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from tomoalign_core.align.binning import binned, in_units
 from tomoalign_core.align.classical import profile_correlation
-from tomoalign_core.align.field import noise_of
+from tomoalign_core.align.noise import noise_of
 from tomoalign_core.align.outline import BLUR_PX, blurred_noise, cut_of
 from tomoalign_core.align.predict import binning
 from tomoalign_core.config import DatasetConfig

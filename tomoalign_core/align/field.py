@@ -29,8 +29,8 @@ Complex = NDArray[np.complexfloating]
 Stack = NDArray[np.floating]
 
 DISCS = 24
+FILL_ROUNDS = 10  # conjugate gradients: what was not seen of a view that moved
 LEAST_SIGNAL = 0.02  # of the noise: frequencies below tell nothing
-LEAST_NOISE = 0.02  # of the standard deviation of the views
 SMOOTH = 5  # frequencies over which the power is averaged, along and across
 KNOT = 0.1  # of the product of frequency and radius: between the knots of a spline
 STEP = 0.7  # of the natural logarithm of the signal: frequencies across that differ by less are taken for alike
@@ -126,23 +126,32 @@ class Field:
         """The object in views (N, V, U): of each what all others say, and not itself."""
         return self._by_part(x, _Parts.told_by_others)
 
-    def fill(self, x: Stack, seen: NDArray[np.bool_], guess: Stack, *, rounds: int) -> Stack:
-        """Views (N, V, U) with what was not ``seen`` put in, as all that was seen foretells it.
+    def fill(self, x: Stack, share: NDArray[np.floating] | NDArray[np.bool_], guess: Stack, *, rounds: int) -> Stack:
+        """Views (N, V, U) as they are to be counted where pixels do not tell alike: what they lack is put in.
 
-        The most likely values, by conjugate gradients from a ``guess``, which end early: at 0.1 % of what is missing.
+        ``share`` is what the noise of the field is of that of each pixel, in variance: 1 for one that is as good as
+        any, 0 for one that was not seen. Each is brought so far towards what all of them foretell that views made so
+        say of the object what the pixels do, each weighed by its own noise (the fixed point of an EM algorithm, whose
+        missing data is the noise that is more than the least). The most likely values, by conjugate gradients from a
+        ``guess``, which end early: at 0.1 % of what is missing.
         """
-        filled = np.where(seen, x, guess)
-        left = np.where(seen, 0, self.foretell(filled) - filled)
-        way, size = left, _product(left, left)
+        share = np.asarray(share, x.dtype)
+        lacks = 1 - share
+        filled = np.where(lacks == 0, x, share * x + lacks * guess)
+        # where a pixel lacks something, filled = share x + lacks foretell(filled), made symmetric by 1 / lacks
+        own = np.where(lacks == 0, 0, 1 / np.where(lacks == 0, 1, lacks))
+        left = np.where(lacks == 0, 0, self.foretell(filled) - own * (filled - share * x))
+        way = lacks * left
+        size = _product(left, way)
         enough = 1e-6 * size
         for _ in range(rounds):
             if size <= enough:
                 break
-            pulled = np.where(seen, 0, way - self.foretell(way))
+            pulled = np.where(lacks == 0, 0, own * way - self.foretell(way))
             step = size / _product(way, pulled)
             filled, left = filled + step * way, left - step * pulled
-            before, size = size, _product(left, left)
-            way = left + size / before * way
+            before, size = size, _product(left, lacks * left)
+            way = lacks * left + size / before * way
         return filled
 
     def information(self, ways: Sequence[Stack]) -> Float:
@@ -211,18 +220,3 @@ def _transform(radii: Float, share: Float, highest: float) -> interpolate.CubicS
     k = np.linspace(0, highest, max(int(highest * radii.max() / KNOT), 8))
     x = np.maximum(k[:, None] * radii, 1e-6)
     return interpolate.CubicSpline(k, (2 * special.j1(x) / x) @ share)
-
-
-def noise_of(proj: Stack) -> float:
-    """Standard deviation of the noise of a stack: the median over views of Immerkær's estimate (1996), by medians.
-
-    Not less than its ``noise_floor``.
-    """
-    mask = np.outer([1, -2, 1], [1, -2, 1])
-    each = [np.median(np.abs(ndimage.convolve(view, mask))) for view in np.asarray(proj, float)]
-    return max(1.4826 * float(np.median(each)) / 6, noise_floor(proj))
-
-
-def noise_floor(proj: Stack) -> float:
-    """What pixels and their resampling leave of the slice theorem in a stack; less noise makes no difference."""
-    return max(LEAST_NOISE * float(np.std(proj)), 1e-12)

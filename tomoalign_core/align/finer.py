@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy import fft, signal
 
 from tomoalign_core.align.binning import in_units
-from tomoalign_core.align.field import noise_of
 from tomoalign_core.align.foretell import Progress
+from tomoalign_core.align.noise import noise_of
 from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.geometry import Float, Shifts
 

@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tomoalign_core.align.apply import move_views, undo_shifts
-from tomoalign_core.align.field import Field, noise_of
+from tomoalign_core.align.field import FILL_ROUNDS, Field
+from tomoalign_core.align.noise import noise_of
 from tomoalign_core.align.outline import background_of, with_object_aside
 from tomoalign_core.geometry import Float, Shifts, angle_gaps, gauge_functions
 from tomoalign_core.simulate.project import ramp_filter
 
 Images = NDArray[np.float32]
 Progress = Callable[[int, int], None]
-
-FILL_ROUNDS = 10  # conjugate gradients: what was not seen of a view that moved
 
 
 def foretell_by_field(

@@ -16,14 +16,14 @@ from tomoalign_core.geometry import Float, Shifts, placed_as
 MOST_VIEWS = 800  # the equations of all views are solved at once
 LEAST_VIEWS = 3
 LARGEST_WORK = 1.2e9  # views squared times pixels; beyond, views are binned
-MOST_ASIDE, MOST_UP = 0.25, 0.5  # of the width and the height: views farther off take no part
+MOST_AWAY = 0.5  # of the width aside, or of the height up or down; views farther off take no part
 
 
 class Joint:
     """The movements of a stack (N, V, U) that begin at a table with σ; ``improve`` is a step of all views together.
 
-    Views not ``used`` take no part and stay as they are; so do those that lie more than a quarter of the width aside,
-    or half of the height up or down. Stacks of very many views and pixels are binned.
+    Views not ``used`` take no part and stay as they are; so do those that lie more than half of the width aside, or
+    half of the height up or down. Stacks of very many views and pixels are binned.
     """
 
     def __init__(self, proj: NDArray[np.floating], angle_rad: Float, start: Shifts) -> None:
@@ -84,10 +84,7 @@ def step_together(proj: NDArray[np.floating], angle_rad: Float, start: Shifts) -
 
 
 def _well_seen(shape: tuple[int, ...], table: Shifts) -> NDArray[np.bool_]:
-    """Which views lie on the detector for the most part once they are corrected; all, where those would be too few.
-
-    Columns that were not seen mislead more than rows do: a view tells of dx by its outline and its mass.
-    """
+    """Which views lie on the detector for the most part once they are corrected; all, where those would be too few."""
     rows, cols = shape
-    seen = (np.abs(table.dx_px) < MOST_ASIDE * cols) & (np.abs(table.dy_px) < MOST_UP * rows)
+    seen = (np.abs(table.dx_px) < MOST_AWAY * cols) & (np.abs(table.dy_px) < MOST_AWAY * rows)
     return seen if (seen & table.used).sum() >= LEAST_VIEWS else np.ones_like(seen)

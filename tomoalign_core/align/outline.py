@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from tomoalign_core.align.field import noise_of
-from tomoalign_core.geometry import Float, Shifts, gauge_functions, gauge_vectors
-from tomoalign_core.simulate.slices import path_of_mass
+from tomoalign_core.align.apply import undo_shifts
+from tomoalign_core.align.noise import noise_of
+from tomoalign_core.geometry import Float, Shifts, gauge_functions, gauge_vectors, rotation
+from tomoalign_core.simulate.slices import centre_of_mass, fitted_path, path_of_mass
 
 BLUR_PX = 1.5
 EDGE_PX = 3
@@ -23,10 +24,11 @@ Stack = NDArray[np.floating]
 
 
 class Cut(NamedTuple):
-    """Whether the object runs into the borders: at both sides, and at the top or at the bottom."""
+    """Whether the object runs into the borders: at both sides, at the top or at the bottom, and at both of these."""
 
     sides: bool
     ends: bool
+    through: bool = False
 
 
 def cut_of(proj: Stack) -> Cut:
@@ -39,7 +41,41 @@ def cut_of(proj: Stack) -> Cut:
         np.median((part.mean((1, 2)) - empty) / np.maximum(middle, spread))
         for part in (smooth[..., :EDGE_PX], smooth[..., -EDGE_PX:], smooth[:, :EDGE_PX], smooth[:, -EDGE_PX:])
     )
-    return Cut(sides=bool(min(left, right) > CUT), ends=bool(max(top, bottom) > CUT))
+    return Cut(
+        sides=bool(min(left, right) > CUT), ends=bool(max(top, bottom) > CUT), through=bool(min(top, bottom) > CUT)
+    )
+
+
+def whole_views(proj: Stack) -> NDArray[np.bool_]:
+    """The views (N,) of a stack (N, V, U) in which the object has not moved out at a side: both show alike."""
+    across = ndimage.gaussian_filter1d(np.mean(proj, axis=1, dtype=float), BLUR_PX, axis=1, mode="nearest")
+    left, right = across[:, :EDGE_PX].mean(1), across[:, -EDGE_PX:].mean(1)
+    chance = SIGMAS * noise_of(proj[:32]) * np.sqrt(2 / (EDGE_PX * proj.shape[1]))
+    found: NDArray[np.bool_] = np.abs(left - right) <= CUT * (across.max(1) - np.minimum(left, right)) + chance
+    return found
+
+
+def place_of_object(stack: Stack, table: Shifts) -> Float:
+    """Where the mass of the object of a stack (N, V, U) without background lies as ``table`` aligns it, px.
+
+    As the columns of ``gauge_vectors``, for ``with_object_aside``. It is found on the views as measured: aligned by a
+    table that puts the object aside they would show less of it. Views in which it has moved out at a side have no say,
+    if half have not; of those, it is looked at once more in the middle, where what is left of it at a border does not
+    pass for background.
+    """
+    centre = np.stack([centre_of_mass(stack), centre_of_mass(stack.transpose(0, 2, 1))], 1)
+    centre[:, 1] = np.nan_to_num(centre[:, 1])
+    moved = centre - np.stack([table.dx_px, table.dy_px], 1)
+    along = np.einsum("nk,nk->n", rotation(table.roll_deg)[:, :, 0], moved)  # the roll undone
+    whole = whole_views(stack)
+    some_moved_out = len(stack) / 2 <= whole.sum() < len(stack)
+    if some_moved_out:
+        along[~whole] = np.nan
+    place = np.append(fitted_path(along, table.angle_rad), 0.0)
+    if some_moved_out:
+        aligned, _ = undo_shifts(stack[whole], with_object_aside(table.taken(whole), place))
+        place[:3] += path_of_mass(aligned, table.angle_rad[whole])
+    return place
 
 
 def blurred_noise(noise: float) -> float:

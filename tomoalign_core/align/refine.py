@@ -62,8 +62,8 @@ def refine_shifts(
     It ends when a round moves nothing any more, or raises the held-out residual, at the latest after six rounds; if the
     first two do, it begins once more and leaves dx where it is. Given back is the last round whose held-out residual is
     the lowest, or above that by no more than 0.02 %, and in any case below that of the start; else the start is. Views
-    not ``used`` take no part, and stay as they are; so do those that lie more than a quarter of the width aside, or
-    half of the height up or down. Where the top or the bottom cuts the object off, dx stays, and so do rolls of zero;
+    not ``used`` take no part, and stay as they are; so do those that lie more than half of the width aside, or half of
+    the height up or down. Where the top or the bottom cuts the object off, dx stays, and so do rolls of zero;
     dx stays in stacks without noise, too. Rolls of a start that has none are found only where they explain more than
     chance does. σ of dy is what the likelihood leaves; that of dx, in which it has little say, is not above the
     start's; neither is far below that. Both are of the place of what the views show, which may stand off the centre

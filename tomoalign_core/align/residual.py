@@ -23,9 +23,10 @@ from scipy import ndimage, optimize
 from tomoalign_core.align.apply import move_views, undo_shifts
 from tomoalign_core.align.binning import binned, binned_shifts, full_column, in_units
 from tomoalign_core.align.foretell import Images, Progress, foretell_by_backprojection, foretell_by_field
+from tomoalign_core.align.outline import background_of, place_of_object
 from tomoalign_core.geometry import Float, Shifts, gauge_functions, is_wedge
 from tomoalign_core.metrics import rms
-from tomoalign_core.simulate.slices import find_axis, path_of_mass
+from tomoalign_core.simulate.slices import find_axis
 
 LARGEST_WORK = 4e8  # views squared times pixels: beyond, views are binned; about 2 s on one core
 BLUR_PX = 1.5  # lifts the object out of the noise: sharper, the noise of the view itself is most of the residual
@@ -146,7 +147,8 @@ def held_out_residual(
     aligned, _ = undo_shifts(measured, replace(table, used=np.ones(len(table), bool)))
     axis = best_axis(aligned, angle, shifts.used)
     if len(angle) <= MOST_IN_FIELD:
-        path = path_of_mass(aligned[shifts.used], angle[shifts.used])
+        level = background_of(measured)[shifts.used, None, None].astype(np.float32)
+        path = place_of_object(measured[shifts.used] - level, table.taken(shifts.used))[:3]
         foretold = _blurred(foretell_by_field(stack, angle, table, path=path, progress=progress), factor)
     else:
         foretold = foretell_by_backprojection(aligned, angle, used=shifts.used, axis_px=axis, progress=progress)

@@ -19,15 +19,14 @@ from scipy import linalg, ndimage, stats
 
 from tomoalign_core.align.apply import move_views, undo_shifts
 from tomoalign_core.align.beforehand import belief_of, believed, moments_believed, moments_move_dx, prior_of
-from tomoalign_core.align.field import Field, noise_floor, noise_of
-from tomoalign_core.align.foretell import FILL_ROUNDS
+from tomoalign_core.align.field import FILL_ROUNDS, Field
 from tomoalign_core.align.moments import told_by_moments
-from tomoalign_core.align.outline import background_of, cut_of, with_object_aside
+from tomoalign_core.align.noise import UnevenNoise, noise_floor, noise_of, uneven_noise
+from tomoalign_core.align.outline import background_of, cut_of, place_of_object, with_object_aside
 from tomoalign_core.align.pattern import fixed_pattern
 from tomoalign_core.align.ways import LEVER_PX, noise_of_slopes, ways_of
 from tomoalign_core.geometry import Float, Shifts, centred_axis, gauge_functions, turned_about
 from tomoalign_core.metrics import rms
-from tomoalign_core.simulate.slices import path_of_mass
 
 Stack = NDArray[np.floating]
 
@@ -54,19 +53,22 @@ class Together:
         self._angle = angle
         self.gain: Float = np.ones(n)
         self.offset: Float = self._level - self._level.mean()
-        aligned, _ = undo_shifts(self._proj, start)
         # where its mass is centred the object needs the smallest disc
-        self._aside = np.append(path_of_mass(aligned, angle), 0.0)
+        self._aside = place_of_object(self._proj, start)
+        self._uneven: UnevenNoise | None = None
         self.table = self._start = with_object_aside(start, self._aside)
-        aligned = self._see()
-        pattern = fixed_pattern(self._proj, self._in_place(self._field.foretell_by_others(aligned)))
+        whole = self._see()
+        pattern = fixed_pattern(self._proj, self._in_place(self._field.foretell_by_others(whole)))
         if pattern.any():
             self._proj = self._proj - pattern.astype(np.float32)
-            aligned = self._see()
+            whole = self._see()
+        self._uneven = uneven_noise(self._proj, self._in_place(self._foretold))
+        if self._uneven is not None:
+            whole = self._see()
         self._row = _middle_row_of(self._foretold)
         self._prior = prior_of(start, largest=float(np.abs(self._proj).max()))
         self._clear = 1 - (noise_floor(self._proj) / self._noise) ** 2
-        self._cut = cut_of(aligned[:, ROWS_BEYOND:-ROWS_BEYOND])
+        self._cut = cut_of(whole[:, ROWS_BEYOND:-ROWS_BEYOND])
         self._belief = belief_of(self._cut, start, clear=self._clear)
         self._moments_move_dx = moments_move_dx(self._cut, angle, clear=self._clear)
         self._asks_for_roll = self._belief[2] > 0 and not start.roll_deg.any()
@@ -77,7 +79,8 @@ class Together:
         n = len(self._angle)
         aligned, seen = self._aligned()
         # what was not seen is as foretold, and tells nothing
-        whole = self._field.fill(aligned, seen, self._foretold, rounds=FILL_ROUNDS)
+        share = self._share(seen)
+        whole = self._field.fill(aligned, share, self._foretold, rounds=FILL_ROUNDS)
         self._foretold = self._field.foretell(whole)
         told = self._field.foretell_by_others(whole)
         ways = ways_of(told, seen, row=self._row, noise=self._noise_of_slopes)
@@ -85,9 +88,9 @@ class Together:
             self._asks_for_roll = False
             # noise is taken out of slopes by what is near, the view itself included: then chance explains more
             plain = ways_of(told, seen, row=self._row, noise=None)
-            if not self._rolls(*self._told_by_field(whole, plain)):
+            if not self._rolls(*self._told_by_field(whole, plain, share)):
                 self._belief = (*self._belief[:2], 0.0, *self._belief[3:])
-        information, slope = self._told_by_field(whole, ways)
+        information, slope = self._told_by_field(whole, ways, share)
         ridge = 1e-9 * np.diag(information).max()
         information += np.diag(1e-6 * np.diag(information) + ridge)
         wanted = linalg.solve(information, slope, assume_a="pos")
@@ -106,14 +109,17 @@ class Together:
         return rms([project @ way for project, way in zip(self._gauge_free, step, strict=False)])
 
     def _see(self) -> Stack:
-        """Learn what the object is like from the views as the table aligns them, which are given back."""
-        self._noise = noise_of(self._proj)
+        """Learn what the object is like from the aligned views; given back are those, what was not seen put in."""
+        self._noise = noise_of(self._proj) if self._uneven is None else float(self._uneven.sigma[0])
         aligned, seen = self._aligned()
         self._field = Field(self._angle, aligned, self._noise)
-        guess = self._field.foretell(np.where(seen, aligned, 0.0))
-        self._foretold = self._field.foretell(self._field.fill(aligned, seen, guess, rounds=FILL_ROUNDS))
-        self._noise_of_slopes = noise_of_slopes(self._field, aligned.shape, self._noise)
-        return aligned
+        if self._uneven is None:
+            self._foretold = self._field.foretell(np.where(seen, aligned, 0.0))
+        share = self._share(seen)
+        whole = self._field.fill(aligned, share, self._foretold, rounds=FILL_ROUNDS)
+        self._foretold = self._field.foretell(whole)
+        self._noise_of_slopes = noise_of_slopes(self._field, share, self._noise, even=self._uneven is None)
+        return whole
 
     def _in_place(self, aligned: Stack) -> Stack:
         """Aligned views as the detector would have seen them."""
@@ -125,10 +131,15 @@ class Together:
         aligned, seen = undo_shifts(self._proj, self.table)
         return np.pad(aligned, beyond, mode="reflect"), np.pad(seen, beyond)
 
-    def _told_by_field(self, whole: Stack, ways: list[Stack]) -> tuple[Float, Float]:
+    def _share(self, seen: NDArray[np.bool_]) -> Stack:
+        """What the least noise is of that of each pixel as the table aligns them, in variance; 0 where not seen."""
+        share = np.ones_like(self._foretold) if self._uneven is None else self._uneven.share(self._foretold)
+        return share * seen
+
+    def _told_by_field(self, whole: Stack, ways: list[Stack], share: Stack) -> tuple[Float, Float]:
         """What the field tells of all movements: information and slope of the log-likelihood, over noise²."""
         slope = np.stack([(way * (whole - self._foretold)).sum((1, 2), dtype=float) for way in ways]).ravel()
-        return self._field.information(ways), slope
+        return self._field.information([way * np.sqrt(share) for way in ways]), slope
 
     def _told_by_moments(self, whole: Stack, seen: NDArray[np.bool_], ways: list[Stack]) -> tuple[Float, Float]:
         """What the moments of rows tell of all movements, as far as they are believed, and the likeliest movements."""

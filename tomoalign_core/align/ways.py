@@ -10,19 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tomoalign_core.align.field import Field
-from tomoalign_core.geometry import centred_axis
+from tomoalign_core.align.field import FILL_ROUNDS, Field
+from tomoalign_core.geometry import Float, centred_axis
 
 LEVER_PX = 20.0  # a roll is counted as the movement this far from the centre
 TEMPLATE_BLUR_PX = 0.7
 NEAR_PX, NEAR_VIEWS = 1.5, 3.0  # over which slopes are compared with their noise
 LEAST_NOISE = 1e-9  # of stacks in units of their largest values
+NOISE_BLUR_PX = 3.0
 NOISE_MARGIN = 3.0  # times the variance of the noise that is taken out of slopes
 
 Stack = NDArray[np.floating]
+SlopeNoise = tuple[Float | float, Float | float]  # along u and along v
 
 
-def ways_of(told: Stack, seen: NDArray[np.bool_], *, row: float, noise: tuple[float, float] | None) -> list[Stack]:
+def ways_of(told: Stack, seen: NDArray[np.bool_], *, row: float, noise: SlopeNoise | None) -> list[Stack]:
     """How views change with dx, dy, roll, gain and offset: each (N, V, U), 0 where not seen.
 
     Parameters
@@ -39,11 +41,21 @@ def ways_of(told: Stack, seen: NDArray[np.bool_], *, row: float, noise: tuple[fl
     return [way * seen for way in (-across, -down, roll, told, np.ones_like(across))]
 
 
-def noise_of_slopes(field: Field, shape: tuple[int, ...], noise: float) -> tuple[float, float]:
-    """The standard deviation that the noise of all other views leaves in the slopes of each, along u and v."""
-    pixels = np.random.default_rng(0).normal(0, noise, shape).astype(np.float32)
-    across, down = _slopes(field.foretell_by_others(pixels))
-    return max(float(across.std()), LEAST_NOISE), max(float(down.std()), LEAST_NOISE)
+def noise_of_slopes(field: Field, share: Stack, noise: float, *, even: bool) -> SlopeNoise:
+    """The standard deviation that the noise of all other views leaves in the slopes of each, along u and v.
+
+    One for all pixels where the noise is ``even``; else by pixel (V, U), as the views (N, V, U) show it in the mean.
+    ``share`` is what the noise, the least of all pixels, is of that of each, in variance, and 0 where not seen.
+    """
+    pixels = np.random.default_rng(0).normal(0, noise, share.shape).astype(np.float32)
+    if even:
+        across, down = _slopes(field.foretell_by_others(pixels))
+        return max(float(across.std()), LEAST_NOISE), max(float(down.std()), LEAST_NOISE)
+    pixels /= np.sqrt(np.where(share > 0, share, 1))
+    whole = field.fill(pixels, share, np.zeros_like(pixels), rounds=FILL_ROUNDS)
+    power = ((slopes**2).mean(0) for slopes in _slopes(field.foretell_by_others(whole)))
+    across, down = (np.sqrt(ndimage.gaussian_filter(one, NOISE_BLUR_PX)).clip(LEAST_NOISE) for one in power)
+    return across, down
 
 
 def _slopes(told: Stack) -> tuple[Stack, Stack]:
@@ -51,7 +63,7 @@ def _slopes(told: Stack) -> tuple[Stack, Stack]:
     return across, down
 
 
-def _without_noise(across: Stack, down: Stack, noise: tuple[float, float]) -> tuple[Stack, Stack]:
+def _without_noise(across: Stack, down: Stack, noise: SlopeNoise) -> tuple[Stack, Stack]:
     """Slopes shrunk to what stands out of the noise, along an edge and across it each by itself.
 
     By Wiener's filter in the axes of the structure tensor (Förstner 1987), the mean of the outer product of the slopes

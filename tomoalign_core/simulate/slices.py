@@ -40,21 +40,37 @@ def find_axis(proj: NDArray[np.floating], angle_rad: ArrayLike) -> float:
 def path_of_mass(proj: NDArray[np.floating], angle_rad: ArrayLike) -> NDArray[np.float64]:
     """(c, a, b) of the path ``c + a cos + b sin`` of the centre of mass of an aligned stack (N, V, U).
 
-    In px from the middle of the detector; all 0 where no view shows a mass. Views far off it, as where the border cuts
-    off a part of the object, count less: reweighted least squares, weights 1 / (1 + (r / s)²), s = 4 medians of |r|.
+    In px from the middle of the detector; all 0 where no view shows a mass.
     """
+    return fitted_path(centre_of_mass(proj), angle_rad)
+
+
+def centre_of_mass(proj: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Where the mass of each view of a stack (N, V, U) lies along u, px from the middle (N,); NaN if it shows none."""
     mass_over_u = _level(np.mean(proj, axis=1, dtype=np.float32))
     mass = mass_over_u.sum(axis=1, dtype=float)
     seen = mass > LEAST_MASS * np.median(mass)
+    centre = np.full(len(proj), np.nan)
+    centre[seen] = (mass_over_u[seen] @ centred_axis(proj.shape[2])) / mass[seen]
+    return centre
+
+
+def fitted_path(centre: NDArray[np.float64], angle_rad: ArrayLike) -> NDArray[np.float64]:
+    """(c, a, b) of the path ``c + a cos + b sin`` that centres (N,) follow, px; NaN are left out, of none it is 0.
+
+    Views far off it, as where the border cuts off a part of the object, count less: reweighted least squares, weights
+    1 / (1 + (r / s)²), s = 4 medians of |r|.
+    """
+    seen = np.isfinite(centre)
     if not seen.any():
         return np.zeros(3)
-    path = (mass_over_u[seen] @ centred_axis(proj.shape[2])) / mass[seen]
+    path = centre[seen]
     basis, weight = gauge_functions(angle_rad, axis="dx")[seen], np.ones((len(path), 1))
     for _ in range(REWEIGHTED):
         fit, *_ = np.linalg.lstsq(weight * basis, weight[:, 0] * path, rcond=1e-9)
         off = np.abs(path - basis @ fit)
         weight = 1 / np.hypot(1, off / (FAR_OFF * np.median(off) + 1e-6))[:, None]  # the square root of what is said
-    return fit
+    return np.asarray(fit, float)
 
 
 def slice_of(sinogram: NDArray[np.floating], angle_rad: ArrayLike, *, axis_px: float | None = None) -> Image:
