@@ -13,6 +13,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from tomoalign_core.geometry import Shifts, angles, gauge_vectors
 from tomoalign_core.metrics import (
+    added_by_roll,
     cramer_rao,
     cramer_rao_roll,
     label_variance,
@@ -127,6 +128,23 @@ def test_roll_bound_of_a_round_blob_is_the_closed_form():
     expected = np.rad2deg(0.05 / np.sqrt(np.pi * 0.7**2 / 2) / np.hypot(9, 12))
     assert bound[0] == pytest.approx(expected, rel=1 / (2 * 4.0**2))
     assert cramer_rao_roll(blob()[None], gaussian=0.05)[0] > 100 * expected
+
+
+def test_who_does_not_know_the_roll_errs_by_what_it_turns_aside():
+    """Two round blobs at ±12 px from a middle, along u: a roll about a point d aside moves it by d·δ.
+
+    Its variance is that of dy over 12², as both blobs tell of either.
+    """
+    for aside in (0.0, 6.0, -9.0):
+        pair = sum(blob((aside + far, 0.0), height=0.7, width=3.0) for far in (-12.0, 12.0))[None]
+        _, dy = cramer_rao(pair, gaussian=0.05)
+        still = Shifts.from_arrays(angle_rad=[0.0], dx_px=[0.0], dy_px=[0.0])
+        more_dx, more_dy = added_by_roll(pair, still, gaussian=0.05)
+        assert more_dy[0] == pytest.approx((aside * dy[0] / 12) ** 2, rel=0.05, abs=1e-4 * dy[0] ** 2)
+        assert more_dx[0] < 1e-3 * dy[0] ** 2
+        # a stage that moved the middle there turns about it
+        moved = Shifts.from_arrays(angle_rad=[0.0], dx_px=[aside], dy_px=[0.0])
+        assert added_by_roll(pair, moved, gaussian=0.05)[1][0] < 1e-3 * dy[0] ** 2
 
 
 def test_bound_tells_rows_from_columns():

@@ -130,7 +130,7 @@ def test_what_a_scan_had_left_is_the_same_in_all_stacks_that_are_made_of_it(tmp_
     np.savez(tmp_path / "scan.npz", proj=scan.proj.numpy(), angles_deg=np.rad2deg(scan.angle_rad))
     bench_accuracy(case=["48 ×"], method=["center-of-mass"], scan=tmp_path / "scan.npz", json_path=out)
     simulated, *of_scan = json.loads(out.read_text())
-    assert simulated["stacks"] == 3 and simulated["same_dx_px"] is None
+    assert simulated["stacks"] == 7 and simulated["same_dx_px"] is None
     assert [row["stacks"] for row in of_scan] == [5, 5]
     expected = np.std(scan.shifts.gauge_free().dx_px)
     assert of_scan[0]["same_dx_px"] == pytest.approx(expected, rel=0.3)

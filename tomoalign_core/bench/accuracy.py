@@ -17,7 +17,7 @@ from tomoalign_core.bench.suite import FIRST_SEED, Case, scans
 from tomoalign_core.config import InputError, MisalignConfig
 from tomoalign_core.files.stacks import read_stack
 from tomoalign_core.geometry import Shifts, shift_error
-from tomoalign_core.metrics import rms, scan_bound, score_shifts
+from tomoalign_core.metrics import added_by_roll, rms, scan_bound, score_shifts
 from tomoalign_core.simulate import LabelledScan, SimulatedScan
 from tomoalign_core.simulate.misalign import draw_shifts
 from tomoalign_core.simulate.phantoms import Ellipsoids
@@ -47,10 +47,10 @@ class Row:
     ``stacks`` counts those on which the method gave an answer; without any, all figures are not a number.
     ``worst_px`` is the largest error of any view in dx or dy, ``bound_…`` the Cramér-Rao bound of a view against a
     known template (0 without noise, not a number where it is unknown), ``limit_…`` that of all views of an object that
-    nobody knows (see ``align.limit``; not a number without noise), ``within_…`` the share of views within 1 and 2 of
-    the σ that the method states, ``left_out`` the share that it leaves out: those are in no figure. ``same_…`` is the
-    part of the error that is the same in all stacks, where they are one real scan moved in different ways: what the
-    scan itself had left, or what the method makes of it.
+    nobody knows, nor how each view rolled (see ``align.limit``; not a number without noise), ``within_…`` the share of
+    views within 1 and 2 of the σ that the method states, ``left_out`` the share that it leaves out: those are in no
+    figure. ``same_…`` is the part of the error that is the same in all stacks, where they are one real scan moved in
+    different ways: what the scan itself had left, or what the method makes of it.
     """
 
     case: str
@@ -99,7 +99,7 @@ def method_names(names: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def measure(
-    case: Case, methods: Sequence[str], *, stacks: int = 3, model: str = "pretrained", device: str = "cpu"
+    case: Case, methods: Sequence[str], *, stacks: int, model: str = "pretrained", device: str = "cpu"
 ) -> list[Row]:
     """Score methods on the first stacks of a case of the suite."""
     return over(case.name, [_labelled(scan) for scan in scans(case, stacks)], methods, model=model, device=device)
@@ -193,6 +193,19 @@ def _labelled(scan: LabelledScan) -> Labelled:
 
 
 def _limit(scan: LabelledScan) -> tuple[float, float]:
+    """The bound of an unknown object and, of a stage that rolls, of a roll to be found with dx and dy.
+
+    What that roll adds is that of a known template: of an unknown one it is not less.
+    """
+    dx, dy = _limit_with_roll_known(scan)
+    if not scan.shifts.roll_deg.any():
+        return dx, dy
+    added = added_by_roll(scan.clean.numpy(), scan.shifts, gaussian=scan.gaussian, counts=scan.counts)
+    dx, dy = (float(np.sqrt(limit**2 + more.mean())) for limit, more in zip((dx, dy), added, strict=True))
+    return dx, dy
+
+
+def _limit_with_roll_known(scan: LabelledScan) -> tuple[float, float]:
     """The bound of an unknown object, of which all must be shown for it, also where it is wider than the detector."""
     found = _limit_of(scan, scan.clean.numpy(), None)
     if np.isfinite(found).all() or not isinstance(scan, SimulatedScan) or not isinstance(scan.phantom, Ellipsoids):

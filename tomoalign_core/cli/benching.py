@@ -15,7 +15,7 @@ from tomoalign_core.config import InputError
 if TYPE_CHECKING:
     from tomoalign_core.bench import Row, ScanRow
 
-STACKS, STACKS_OF_SCAN = 3, 5
+STACKS_OF_SCAN = 5
 
 bench = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Measure every method, on simulated stacks or on your scan."
@@ -36,7 +36,10 @@ def bench_accuracy(
     method: Annotated[list[str] | None, typer.Option(help="Only this method; may be repeated")] = None,
     model: Annotated[str, typer.Option(help="Network: pretrained, a run, or a .safetensors file")] = "pretrained",
     stacks: Annotated[
-        int | None, typer.Option(help="Stacks a case, each of its own seed; left out, 3, and 5 of a real scan", min=1)
+        int | None,
+        typer.Option(
+            help="Stacks a case, each of its own seed; left out, 7 (of large ones 3), and 5 of a real scan", min=1
+        ),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="One stack a case, and no large ones")] = False,
     scan: Annotated[
@@ -47,20 +50,19 @@ def bench_accuracy(
 ) -> None:
     """Errors of every method on one suite of stacks, dx / dy in px without their gauge, beside the Cramér-Rao bound."""
     from tomoalign_core.bench import SUITE, as_table, measure, method_names, on_a_scan
-    from tomoalign_core.bench.suite import LARGEST_QUICK
     from tomoalign_core.learn.train import choose_device
 
     methods, where = method_names(method), str(choose_device(device))
-    number, of_scan = (1, 1) if quick else (stacks or STACKS, stacks or STACKS_OF_SCAN)
+    number, of_scan = (1, 1) if quick else (stacks, stacks or STACKS_OF_SCAN)
     chosen = [c for c in SUITE.values() if not case or any(part in c.name for part in case)]
     if not chosen:
         raise InputError(f"--case {case[0] if case else ''}: no case of that name; there are {'; '.join(SUITE)}")
     if quick:
-        chosen = [c for c in chosen if c.pixels <= LARGEST_QUICK]
+        chosen = [c for c in chosen if not c.is_large]
     check_output("--json", json_path, scan)
     rows: list[Row] = []
     for done, one in enumerate(chosen, 1):
-        rows += measure(one, methods, stacks=number, model=model, device=where)
+        rows += measure(one, methods, stacks=number or one.stacks, model=model, device=where)
         typer.echo(f"{done} of {len(chosen)}: {one.name}", err=True)
     if scan is not None:
         rows += on_a_scan(scan, methods, stacks=of_scan, model=model, device=where)
