@@ -542,6 +542,30 @@ def test_the_module_runs_as_a_program_and_shows_help() -> None:
     assert all(word in done.stdout for word in ("doctor", "demo", "simulate", "build", "train", "align"))
 
 
+@pytest.mark.parametrize("words", [(), ("bench",)])
+def test_without_a_command_the_help_says_which_there_are(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("Usage: ") and said.count("\n") > 8 and "error" not in said.splitlines()[0]
+
+
+def test_a_stage_that_drifts_and_jumps_is_simulated_and_its_alignment_says_how_sure_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack = tmp_path / "scan.h5"
+    small = ("--views", 30, "--rows", 40, "--cols", 64, "--counts", 500)
+    assert run("simulate", stack, *small, "--drift", 5, "--jumps", 2, "--dx-sigma", 0, "--dy-sigma", 0) == 0
+    truth = read_stack(stack).truth
+    assert truth is not None and np.abs(np.diff(truth.dy_px)).max() > 1  # a jump
+    assert np.std(truth.dx_px) > 2
+    capsys.readouterr()
+    assert run("align", stack, "--shifts", tmp_path / "s.csv") == 0
+    said = capsys.readouterr().out
+    assert "σ of a view, in the median: dx 0.0" in said and "px; no roll" in said
+
+
 def test_the_demo_leaves_figures_a_person_can_open(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("demo", "--out", tmp_path / "demo", "--epochs", 1) == 0
     page = (tmp_path / "demo" / "report.html").read_text()

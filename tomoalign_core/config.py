@@ -79,7 +79,20 @@ class Settings(BaseModel):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            raise InputError(f"{where}: {first_fault(error)}") from None
+            raise InputError(f"{where}: {first_fault(error)}{cls._names_there(error)}") from None
+
+    @classmethod
+    def _names_there(cls, error: ValidationError) -> str:
+        """Where the first fault is a name that there is not, those that there are."""
+        fault, settings = error.errors()[0], cls
+        if fault["type"] != "extra_forbidden":
+            return ""
+        for name in fault["loc"][:-1]:
+            field = settings.model_fields.get(str(name))
+            if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, Settings)):
+                return ""
+            settings = field.annotation
+        return f"; there are {', '.join(settings.model_fields)}"
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -114,6 +114,12 @@ def test_kind_overrules_what_the_file_suggests(tmp_path: Path, proj: np.ndarray)
     np.testing.assert_allclose(offset, offset[:, :1].repeat(V * U, 1), atol=1e-5)  # one open beam per view
 
 
+def test_attenuation_that_says_so_is_not_converted_again(tmp_path: Path, proj: np.ndarray) -> None:
+    write_stack(tmp_path / "a.h5", proj=proj, angle_rad=ANGLE)
+    with pytest.raises(InputError, match=r"a\.h5: says itself that its pixels are attenuation; leave the kind"):
+        read_stack(tmp_path / "a.h5", kind="counts")
+
+
 def test_nxtomo_frames_are_sorted_by_their_key(tmp_path: Path, proj: np.ndarray) -> None:
     counts, flats, darks = counts_of(proj)
     frames = np.concatenate([flats, counts[:2], np.full((1, V, U), 9e9), counts[2:], darks])

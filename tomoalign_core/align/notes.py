@@ -41,6 +41,30 @@ def reason_of(shifts: Shifts, view: int) -> str:
     return str(shifts.reason[view]) or "the table does not say why"
 
 
+def confidence_words(shifts: Shifts) -> str:
+    """How sure a table is of its used views, and how far it found them to roll; empty where it says neither.
+
+    >>> some = [0.0, 0.1, 0.2]
+    >>> table = Shifts.from_arrays(angle_rad=some, dx_px=some, dy_px=some, roll_deg=[0.5, -0.5, 0.0])
+    >>> confidence_words(table)
+    'views roll by 0.41° (rms)'
+    >>> sure = Shifts.from_arrays(angle_rad=some, dx_px=some, dy_px=some, dx_sigma_px=some, dy_sigma_px=some)
+    >>> confidence_words(sure)
+    'σ of a view, in the median: dx 0.100 px, dy 0.100 px; no roll'
+    """
+    used = shifts.used
+    words = []
+    sigmas = shifts.dx_sigma_px[used], shifts.dy_sigma_px[used]
+    sure = bool(used.any()) and all(np.isfinite(sigma).all() for sigma in sigmas)
+    if sure:
+        words.append("σ of a view, in the median: dx {:.3f} px, dy {:.3f} px".format(*map(np.median, sigmas)))
+    if shifts.roll_deg[used].any():
+        words.append(f"views roll by {np.std(shifts.roll_deg[used]):.2f}° (rms)")
+    elif sure:
+        words.append("no roll")
+    return "; ".join(words)
+
+
 def left_out_words(shifts: Shifts) -> str:
     """How many views are left out, and which for which reason; empty where all are used.
 

@@ -26,8 +26,14 @@ def main() -> None:
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
     except UsageError as error:
-        message = error.format_message().replace("\n", " ")  # type: ignore[attr-defined]
-        typer.echo(f"error: {message.rstrip('. ')}. Try --help.", err=True)
+        message: str = error.format_message()  # type: ignore[attr-defined]
+        if message.startswith("Usage:"):  # nothing was asked for: this is the help
+            typer.echo(message, err=True)
+        else:
+            one_line = message.replace("\n", " ")
+            typer.echo(
+                f"error: {one_line.rstrip('. ')}{'' if one_line.rstrip().endswith('?') else '.'} Try --help.", err=True
+            )
     except typer.Abort:
         typer.echo("interrupted", err=True)
         sys.exit(130)

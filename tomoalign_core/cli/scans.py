@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tomoalign_core.config import InputError, SimulationConfig
+from tomoalign_core.samples import SAMPLES
 
 if TYPE_CHECKING:
     from tomoalign_core.align.refine import Round
@@ -29,7 +30,9 @@ def simulate(
     config: Annotated[
         Path | None, typer.Option(help="A simulation's settings as JSON; options below go before it")
     ] = None,
-    sample: Annotated[str | None, typer.Option(help="Begin as the Simulate page does: easy, noisy, pillar …")] = None,
+    sample: Annotated[
+        str | None, typer.Option(help=f"Begin as the Simulate page does: {', '.join(map(repr, SAMPLES))}")
+    ] = None,
     scan: Annotated[Path | None, typer.Option(help="Misalign this real scan instead of a phantom")] = None,
     phantom: Annotated[
         str | None, typer.Option(help="ellipsoids, foam, pillar, shepp3d; of voxels see --volume")
@@ -44,6 +47,8 @@ def simulate(
     dx_sigma: Annotated[float | None, typer.Option(help="Jitter sideways, standard deviation, px")] = None,
     dy_sigma: Annotated[float | None, typer.Option(help="Jitter up and down, px")] = None,
     roll_sigma: Annotated[float | None, typer.Option(help="Jitter of the roll, degrees")] = None,
+    drift: Annotated[float | None, typer.Option(help="Slow drift of the stage, root mean square, px")] = None,
+    jumps: Annotated[int | None, typer.Option(help="Number of sudden jumps that stay, of about 5 px")] = None,
     noise: Annotated[float | None, typer.Option(help="Gaussian noise, fraction of the maximum")] = None,
     counts: Annotated[float | None, typer.Option(help="Photons per pixel of the open beam, Poisson noise")] = None,
     background: Annotated[
@@ -54,7 +59,12 @@ def simulate(
         str | None, typer.Option(help="torch (exact projections), or tomopy (from voxels) where it is installed")
     ] = None,
 ) -> None:
-    """Simulate a misaligned scan with known truth, or misalign a real one (--scan) by a known amount."""
+    """Simulate a misaligned scan with known truth, or misalign a real one (--scan) by a known amount.
+
+    It begins with 60 views of 80 x 104 px of blobs without noise, over half a turn, by a stage that jitters by 4 px
+    sideways and 1 px up and down; options, --sample and --config change that. What it writes is attenuation, also with
+    --counts, whose noise is that of -log of the counts.
+    """
     settings = _simulation_settings(config, sample)
     if scan is not None:
         _refuse_with_scan(
@@ -66,7 +76,15 @@ def simulate(
     kind = "voxels" if volume else phantom
     settings = override(settings, "scan", n_views=views, n_rows=rows, n_cols=cols, range_deg=range_deg)
     settings = override(settings, "phantom", kind=kind, path=volume)
-    settings = override(settings, "misalign", dx_sigma_px=dx_sigma, dy_sigma_px=dy_sigma, roll_sigma_deg=roll_sigma)
+    settings = override(
+        settings,
+        "misalign",
+        dx_sigma_px=dx_sigma,
+        dy_sigma_px=dy_sigma,
+        roll_sigma_deg=roll_sigma,
+        drift_px=drift,
+        jumps=jumps,
+    )
     settings = override(settings, "noise", gaussian=noise, counts=counts, background=background)
     settings = override(settings, None, seed=seed, engine=engine)
     from tomoalign_core.files.stacks import write_stack
@@ -107,7 +125,7 @@ def align(
 ) -> None:
     """Find the shifts of a scan and, with --out, undo them. A truth inside the file is used for the score only."""
     from tomoalign_core.align import find_shifts
-    from tomoalign_core.align.notes import left_out_words
+    from tomoalign_core.align.notes import confidence_words, left_out_words
     from tomoalign_core.align.rounds import outcome, told
     from tomoalign_core.files.shifts import write_csv
     from tomoalign_core.learn.train import choose_device
@@ -145,6 +163,8 @@ def align(
     typer.echo(f"{shifts}: shifts of {len(found)} views by {method}, {seconds:.2f} s")
     if rounds:
         typer.echo(f"refined: {outcome(rounds)}", err=True)
+    if words := confidence_words(found):
+        typer.echo(words)
     if not found.used.all():
         typer.echo(left_out_words(found))
     axis_px = None

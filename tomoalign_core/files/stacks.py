@@ -197,6 +197,8 @@ def _make_attenuation(raw: RawStack, angle_rad: Float, kind: Kind, path: Path) -
     if raw.data.dtype.kind not in "biuf":
         raise InputError(f"{path}: the pixels are of type {raw.data.dtype}; expected real numbers")
     raw.data = np.asarray(raw.data, np.float32)
+    if kind == "counts" and raw.says_attenuation:
+        raise InputError(f"{path}: says itself that its pixels are attenuation; leave the kind to the file (auto)")
     mended = mend_unwritten(raw.data) if raw.data.ndim == 3 else ()
     check_stack(raw.data, angle_rad, str(path))
     if kind == "attenuation" or (kind == "auto" and raw.flat is None):
