@@ -15,7 +15,7 @@ from scipy import ndimage
 from tomoalign_core.align.binning import binned, in_units
 from tomoalign_core.align.classical import profile_correlation
 from tomoalign_core.align.noise import noise_of
-from tomoalign_core.align.outline import BLUR_PX, blurred_noise, cut_of
+from tomoalign_core.align.outline import BLUR_PX, blurred_noise, cut_of, whole_views
 from tomoalign_core.align.predict import binning
 from tomoalign_core.config import DatasetConfig
 from tomoalign_core.geometry import Float
@@ -25,6 +25,7 @@ OBJECT = 5.0  # times the noise of the blurred views: where an object stands out
 LEAST_OBJECT = 1e-3  # of all pixels; fewer stand out by chance
 FREE = 2.0  # from half to twice the sizes learned from is nothing to be told: by the bench, it carries over
 MARGIN, NOISE_MARGIN = 1.2, 1.5  # on shifts and noise, which are estimated
+MOVED_OUT = 0.25  # of the views show only a part; up to so many, dx is as sure as its σ says
 DARK = 0.5  # of the object's contrast lies below the background
 INSIDE = 0.9  # share of the views that must lie in the learned range of shifts; some outliers are nothing unusual
 SIGMAS = 1.64  # of a normal jitter: so many move no farther
@@ -118,6 +119,10 @@ def _image(small: Stack, data: DatasetConfig) -> list[str]:
         lines.append(f"image: noise of {share:.0%} of the object's largest value; it learned from up to {known:.0%}")
     if cut_of(small).sides:
         lines.append("image: the object is wider than the view: slow movements sideways are hardly known then")
+    elif (out := 1 - whole_views(small).mean()) > MOVED_OUT:
+        lines.append(
+            f"image: in {out:.0%} of the views a part of the object has moved out at a side: dx is less sure than its σ"
+        )
     return lines
 
 
