@@ -375,6 +375,8 @@ def test_a_name_says_what_is_written_and_a_method_is_known_before_the_stack_is_r
         (("train", "--grid", "train.batch=2", "--resume", "x"), "give one of them"),
         (("simulate", "out.h5", "--noise", "-1"), "--noise -1.0: "),
         (("simulate", "out.h5", "--views", "1"), "--views 1: "),
+        (("simulate", "out.h5", "--drift", "nan"), "--drift nan: "),
+        (("simulate", "out.h5", "--jumps", "1000"), "--jumps 1000: "),
         (("simulate", "out.h5", "--volume", "nothing.npy"), "no such file"),
         (("simulate", "out.h5", "--sample", "hard"), "no sample is called 'hard'"),
         (("simulate", "out.h5", "--phantom", "voxels"), "--phantom voxels: "),
@@ -549,6 +551,15 @@ def test_without_a_command_the_help_says_which_there_are(
     assert run(*words) == 2
     said = capsys.readouterr().err
     assert said.startswith("Usage: ") and said.count("\n") > 8 and "error" not in said.splitlines()[0]
+
+
+def test_the_help_of_simulate_says_what_it_begins_with(capsys: pytest.CaptureFixture[str]) -> None:
+    usual = SimulationConfig()
+    assert run("simulate", "--help") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"{usual.scan.n_views} views of {usual.scan.n_rows} x {usual.scan.n_cols} px of blobs without noise" in said
+    assert f"jitters by {usual.misalign.dx_sigma_px:g} px sideways and {usual.misalign.dy_sigma_px:g} px up" in said
+    assert usual.noise.gaussian == 0 and usual.noise.counts is None and "'Drifting foam'" in said
 
 
 def test_a_stage_that_drifts_and_jumps_is_simulated_and_its_alignment_says_how_sure_it_is(

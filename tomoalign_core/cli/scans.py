@@ -10,6 +10,7 @@ import typer
 
 from tomoalign_core.config import InputError, SimulationConfig
 from tomoalign_core.samples import SAMPLES
+from tomoalign_core.samples import sample as named
 
 if TYPE_CHECKING:
     from tomoalign_core.align.refine import Round
@@ -177,8 +178,6 @@ def align(
 
 
 def _simulation_settings(config: Path | None, sample: str | None) -> SimulationConfig:
-    from tomoalign_core.samples import sample as named
-
     if config is not None and sample is not None:
         raise InputError("simulate: --config and --sample exclude each other; give one of them")
     if config is not None:
