@@ -13,9 +13,9 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from tomoalign_core.geometry import Shifts, angles, gauge_vectors
 from tomoalign_core.metrics import (
-    added_by_roll,
     cramer_rao,
     cramer_rao_roll,
+    cramer_rao_together,
     label_variance,
     psnr,
     rms,
@@ -137,14 +137,15 @@ def test_who_does_not_know_the_roll_errs_by_what_it_turns_aside():
     """
     for aside in (0.0, 6.0, -9.0):
         pair = sum(blob((aside + far, 0.0), height=0.7, width=3.0) for far in (-12.0, 12.0))[None]
-        _, dy = cramer_rao(pair, gaussian=0.05)
+        dx, dy = cramer_rao(pair, gaussian=0.05)
         still = Shifts.from_arrays(angle_rad=[0.0], dx_px=[0.0], dy_px=[0.0])
-        more_dx, more_dy = added_by_roll(pair, still, gaussian=0.05)
-        assert more_dy[0] == pytest.approx((aside * dy[0] / 12) ** 2, rel=0.05, abs=1e-4 * dy[0] ** 2)
-        assert more_dx[0] < 1e-3 * dy[0] ** 2
+        with_dx, with_dy, roll = cramer_rao_together(pair, still, gaussian=0.05)
+        assert with_dy[0] ** 2 - dy[0] ** 2 == pytest.approx((aside * dy[0] / 12) ** 2, rel=0.05, abs=1e-4 * dy[0] ** 2)
+        assert with_dx[0] == pytest.approx(dx[0], rel=1e-3)
+        assert roll[0] == pytest.approx(np.rad2deg(dy[0] / 12), rel=0.03)
         # a stage that moved the middle there turns about it
         moved = Shifts.from_arrays(angle_rad=[0.0], dx_px=[aside], dy_px=[0.0])
-        assert added_by_roll(pair, moved, gaussian=0.05)[1][0] < 1e-3 * dy[0] ** 2
+        assert cramer_rao_together(pair, moved, gaussian=0.05)[1][0] == pytest.approx(dy[0], rel=1e-3)
 
 
 def test_bound_tells_rows_from_columns():

@@ -117,20 +117,20 @@ def cramer_rao_roll(clean: ArrayLike, *, gaussian: float = 0.0, counts: float | 
         If there is no noise: then there is no bound.
     """
     p = np.asarray(clean, float)
-    along_v, along_u = np.gradient(p, axis=(1, 2))
-    v, u = centred_axis(p.shape[1])[:, None], centred_axis(p.shape[2])
-    information = ((v * along_u - u * along_v) ** 2 / _variance(p, gaussian, counts)).sum(axis=(1, 2))
+    *_, turned = _ways(p, np.zeros(len(p)), np.zeros(len(p)))
+    information = (turned**2 / _variance(p, gaussian, counts)).sum(axis=(1, 2))
     return np.rad2deg(1 / np.sqrt(np.maximum(information, 1e-30)))
 
 
-def added_by_roll(
+def cramer_rao_together(
     clean: ArrayLike, truth: Shifts, *, gaussian: float = 0.0, counts: float | None = None
-) -> tuple[Float, Float]:
-    """The variance of each view's dx and dy, px², that not knowing its roll adds to ``cramer_rao``: two arrays (N,).
+) -> tuple[Float, Float, Float]:
+    """As ``cramer_rao``, with dx, dy and roll of each view all unknown, px and degrees: three arrays (N,).
 
     A roll turns a view about where the middle of the stage has moved to, and moves what lies off it. So who finds all
-    three from one view errs by the error of the roll times the distance of what the view shows: the diagonal of the
-    inverse of the information (3, 3), against that of the information on each alone (Kay 1993, section 3.6).
+    three from one view errs in dx and dy also by the error of the roll times the distance of what the view shows: the
+    diagonal of the inverse of the information (3, 3), against that of the information on each alone (Kay 1993,
+    section 3.6).
 
     Raises
     ------
@@ -138,18 +138,26 @@ def added_by_roll(
         If there is no noise: then there is no bound.
     """
     p = np.asarray(clean, float)
-    along_v, along_u = np.gradient(p, axis=(1, 2))
-    v = centred_axis(p.shape[1])[:, None] - truth.dy_px[:, None, None]
-    u = centred_axis(p.shape[2]) - truth.dx_px[:, None, None]
+    ways = np.stack(_ways(p, truth.dx_px, truth.dy_px), 1)
     # a roll counts by what it moves at a corner, for numbers of one size
     lever = np.hypot(*p.shape[1:]) / 2
-    ways = np.stack([along_u, along_v, (v * along_u - u * along_v) / lever], 1)
+    ways[:, 2] /= lever
     weighted = ways / np.broadcast_to(_variance(p, gaussian, counts), p.shape)[:, None]
     information = np.einsum("nkvu,nlvu->nkl", ways, weighted)
     known = np.diagonal(information, axis1=1, axis2=2)
     information = information + 1e-9 * known.max(1)[:, None, None] * np.eye(3)
-    dx, dy, _ = (np.diagonal(np.linalg.inv(information), axis1=1, axis2=2) - 1 / np.maximum(known, 1e-30)).T
-    return dx, dy
+    least = np.sqrt(np.diagonal(np.linalg.inv(information), axis1=1, axis2=2))
+    least[:, 2] *= np.rad2deg(1 / lever)
+    dx, dy, roll = least.T
+    return dx, dy, roll
+
+
+def _ways(p: Float, middle_u: Float, middle_v: Float) -> tuple[Float, Float, Float]:
+    """How views (N, V, U) change along u, along v, and with a turn, radians, about a middle, px from the centre."""
+    along_v, along_u = (np.gradient(p, axis=axis) for axis in (1, 2))
+    v = centred_axis(p.shape[1])[:, None] - middle_v[:, None, None]
+    u = centred_axis(p.shape[2]) - middle_u[:, None, None]
+    return along_u, along_v, v * along_u - u * along_v
 
 
 def _variance(p: Float, gaussian: float, counts: float | None) -> float | Float:

@@ -8,10 +8,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tomoalign_core.align.limit import Ring, information, information_of_part, ring_of, unknown_object_bound
+from tomoalign_core.align.limit import (
+    Ring,
+    harmonic_bounds,
+    information,
+    information_of_part,
+    ring_of,
+    unknown_object_bound,
+)
 from tomoalign_core.config import MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
-from tomoalign_core.geometry import Float
-from tomoalign_core.metrics import scan_bound
+from tomoalign_core.geometry import Float, Shifts, angles, centred_axis
+from tomoalign_core.metrics import scan_bound, scan_roll_bound
 from tomoalign_core.simulate import LabelledScan, SimulatedScan, simulate
 from tomoalign_core.simulate.phantoms import Ellipsoids
 from tomoalign_core.simulate.project import project_ellipsoids
@@ -43,7 +50,8 @@ def test_the_information_is_that_of_the_whole_covariance(whole: bool) -> None:
     angle = np.arange(VIEWS) * 2 * np.pi / ring.harmonics
     c, slope = covariance(angle)
     inverse = np.linalg.inv(c)
-    in_dx, in_dy = information(POWER, COLS, EXTENT, ring)
+    in_dx, in_dy, in_roll = information(POWER, COLS, EXTENT, ring)
+    beside = np.tile(centred_axis(COLS), VIEWS)
     for harmonic in range(ring.harmonics):
         movement = np.cos(harmonic * angle) if harmonic else np.ones(VIEWS)
         each = np.repeat(movement / np.linalg.norm(movement), COLS)
@@ -51,6 +59,9 @@ def test_the_information_is_that_of_the_whole_covariance(whole: bool) -> None:
             change = each[:, None] * slope
             change = change + change.T
             assert in_dx[harmonic] == pytest.approx(np.trace(inverse @ change @ inverse @ change) / 2, rel=0.02)
+            turned = (each * beside)[:, None] * c - c * each * beside  # columns move along v as they stand beside
+            direct = -np.trace(inverse @ turned @ inverse @ turned) / 2
+            assert in_roll[harmonic] == pytest.approx(direct, rel=0.02)
         if whole or not harmonic % 2:  # a phase: the change is i (θ C - C θ)
             turned = each[:, None] * c - c * each
             direct = -np.trace(inverse @ turned @ inverse @ turned) / 2
@@ -63,7 +74,8 @@ def test_the_information_of_a_part_of_the_ring_is_that_of_its_views() -> None:
     angle = np.arange(VIEWS) * np.pi / ring.views
     c, slope = covariance(angle)
     inverse = np.linalg.inv(c)
-    in_dx, in_dy = information_of_part(POWER, COLS, EXTENT, ring, VIEWS)
+    in_dx, in_dy, in_roll = information_of_part(POWER, COLS, EXTENT, ring, VIEWS)
+    beside = np.tile(centred_axis(COLS), VIEWS)
 
     def written_out(change: Callable[[Float], NDArray[np.generic]]) -> Float:
         ways = [inverse @ change(np.repeat(np.eye(VIEWS)[view], COLS)) for view in range(VIEWS)]
@@ -76,6 +88,8 @@ def test_the_information_of_a_part_of_the_ring_is_that_of_its_views() -> None:
     np.testing.assert_allclose(in_dx, written_out(moved), atol=0.02 * in_dx.max())
     turned = written_out(lambda each: 1j * (each[:, None] * c - c * each))
     np.testing.assert_allclose(in_dy, turned, atol=0.02 * in_dy.max())
+    turned = written_out(lambda each: 1j * ((each * beside)[:, None] * c - c * each * beside))
+    np.testing.assert_allclose(in_roll, turned, atol=0.02 * in_roll.max())
     np.testing.assert_allclose(in_dy.sum(0), 0, atol=1e-6 * in_dy.max())  # all views up: nothing has changed
 
 
@@ -86,15 +100,36 @@ def scan(views: int = 40, turn_deg: float = 180.0, **more: object) -> LabelledSc
 
 
 def ratios(one: LabelledScan) -> Float:
-    """The bound in dx and dy over that of a known template."""
-    noise = {"gaussian": one.gaussian, "counts": one.counts}
-    bound = unknown_object_bound(one.clean.numpy(), one.angle_rad, one.shifts, **noise)
-    return np.array(bound) / scan_bound(one.clean.numpy(), **noise)
+    """The bound in dx, dy and roll over that of a known template."""
+    noise, clean = {"gaussian": one.gaussian, "counts": one.counts}, one.clean.numpy()
+    bound = unknown_object_bound(clean, one.angle_rad, one.shifts, **noise)
+    return np.array(bound) / (*scan_bound(clean, **noise), scan_roll_bound(clean, **noise))
 
 
 def test_who_does_not_know_the_object_errs_by_more_above_all_in_dx() -> None:
-    dx, dy = ratios(scan())
-    assert 1.1 < dx < 2 and 1 < dy < 1.4 and dx > dy
+    dx, dy, roll = ratios(scan())
+    assert 1.1 < dx < 2 and 1 < dy < 1.4 and dx > dy and 1 < roll < 1.6
+
+
+def test_the_limit_of_roll_is_that_of_all_movements_written_out() -> None:
+    """Of tests/benchmarks/roll.py, ball of 14 px: 1.46 times the bound, of the slowest roll 3.0 times."""
+    size, radius, views = 30, 7.0, 16
+    grid = np.stack(np.meshgrid(*[np.arange(-8.0, 9)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    points = grid[(grid**2).sum(1) < radius**2]
+    angle, pixel = angles(views), centred_axis(size)
+    found = []
+    for seed in range(4):
+        values = np.random.default_rng(seed).normal(0.5, 1, len(points))  # of a mass that stands in the middle
+        along = points[:, 0] * np.cos(angle)[:, None] + points[:, 1] * np.sin(angle)[:, None]
+        u, v = (np.exp(-0.5 * (pixel[:, None] - at[..., None, :]) ** 2) for at in (along, points[:, 2]))
+        clean = np.einsum("vp,nup,p->nvu", v, u, values)
+        middle = np.sqrt((np.exp(-0.5 * (points[:, 0] ** 2 + points[:, 2] ** 2)) ** 2).sum())
+        still = Shifts.from_arrays(angle_rad=angle, dx_px=np.zeros(views), dy_px=np.zeros(views))
+        noise = {"gaussian": 0.03 * 3 * middle, "counts": None}
+        known = scan_roll_bound(clean, **noise)
+        slow = harmonic_bounds(clean, angle, still, **noise)[2][1]
+        found.append((unknown_object_bound(clean, angle, still, **noise).roll_deg / known, slow / known))
+    assert np.mean(found, axis=0) == pytest.approx([1.46, 3.0], rel=0.12)
 
 
 def test_more_views_tell_more_of_the_object() -> None:
@@ -124,7 +159,7 @@ def test_of_an_object_wider_than_the_view_all_must_be_shown() -> None:
     seen = one.clean.numpy()
     assert np.isnan(unknown_object_bound(seen, one.angle_rad, one.shifts, gaussian=0.05)).all()
     whole = one.scale * project_ellipsoids(one.phantom, one.angle_rad, n_rows=48, n_cols=128, shifts=one.shifts).numpy()
-    dx, dy = unknown_object_bound(whole, one.angle_rad, one.shifts, gaussian=0.05, cols=64)
+    dx, dy, _ = unknown_object_bound(whole, one.angle_rad, one.shifts, gaussian=0.05, cols=64)
     all_seen = unknown_object_bound(whole, one.angle_rad, one.shifts, gaussian=0.05)
     known = scan_bound(seen, gaussian=0.05, counts=None)
     assert dx > 1.5 * known[0] and dy > 1.2 * known[1]

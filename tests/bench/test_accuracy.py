@@ -65,10 +65,19 @@ def test_a_row_holds_the_medians_of_the_scores() -> None:
     scores = [score_shifts(find_shifts(s.proj.numpy(), s.angle_rad, method="center-of-mass"), s.shifts) for s in made]
     assert row.dx_px == np.median([s.dx_rmse_px for s in scores])
     assert row.worst_px == np.median([max(s.dx_worst_px, s.dy_worst_px) for s in scores])
-    bound = np.median([scan_bound(s.clean.numpy(), gaussian=s.gaussian, counts=s.counts) for s in made], axis=0)
-    assert row.ratio == pytest.approx((row.dx_px / bound[0], row.dy_px / bound[1]))
+    bounds = [scan_bound(s.clean.numpy(), gaussian=s.gaussian, counts=s.counts) for s in made]
+    bound = np.median(bounds, axis=0)
+    assert (row.bound_dx_px, row.bound_dy_px) == pytest.approx(bound)
+    over = [score.dx_rmse_px / known[0] for score, known in zip(scores, bounds, strict=True)]
+    assert row.ratio[0] == pytest.approx(np.median(over))
+    assert 0 < row.bound_roll_deg < row.limit_roll_deg < 2 * row.bound_roll_deg
     assert np.isnan(row.within_1_sigma)  # it states no σ
     assert bound[0] < row.limit_dx_px < 3 * bound[0] and row.left_out == 0
+
+
+def test_of_a_stage_that_does_not_roll_no_bound_of_a_roll_is_told() -> None:
+    row = measure(SUITE["blobs, no roll"], ["center-of-mass"], stacks=1)[0]
+    assert np.isnan([row.bound_roll_deg, row.limit_roll_deg]).all() and row.limit_dx_px > row.bound_dx_px
 
 
 def test_the_network_states_a_sigma_and_the_bench_says_whether_it_holds() -> None:
@@ -93,7 +102,8 @@ def test_what_corrct_finds_comes_in_our_signs_and_axes(method: str) -> None:
 
 def test_a_table_names_what_it_shows() -> None:
     figures = {"roll_deg": 0.1, "worst_px": 1.0, "within_1_sigma": 0.7, "within_2_sigma": 0.9, "seconds": 1.0}
-    figures |= {"limit_dx_px": 0.06, "limit_dy_px": 0.05, "left_out": 0.0}
+    figures |= dict.fromkeys(("bound_roll_deg", "limit_dx_px", "limit_dy_px", "limit_roll_deg", "left_out"), 0.1)
+    figures |= dict.fromkeys(("over_bound_dx", "over_bound_dy", "over_limit_dx", "over_limit_dy"), 1.0)
     row = Row(case="a", method="m", stacks=1, dx_px=0.1, dy_px=0.2, bound_dx_px=0.05, bound_dy_px=0.04, **figures)
     assert as_table([row], ["m"]).splitlines()[-1] == "| a | 0.100 / 0.200 | 0.050 / 0.040 |"
     assert as_table([row], ["m", "n"]).splitlines()[-1] == "| a | 0.100 / 0.200 | – | 0.050 / 0.040 |"

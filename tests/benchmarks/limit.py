@@ -3,7 +3,7 @@
     python tests/benchmarks/limit.py [CASE]
 
 For a stack of the suite of ``bench accuracy``: the error that is possible at best, as multiples of the Cramér-Rao bound
-of a known template; and that bound for roll.
+of a known template.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ def main(case: str) -> None:
     clean, noise = scan.clean.numpy(), {"gaussian": scan.gaussian, "counts": scan.counts}
     known = scan_bound(clean, **noise)
     whole = unknown_object_bound(clean, scan.angle_rad, scan.shifts, **noise)
-    print(f"{case}: dx {whole[0] / known[0]:.2f}, dy {whole[1] / known[1]:.2f} times the bound of a known template,")
-    print(f"which for roll is {scan_roll_bound(clean, **noise):.2f}°\n")
-    print("| harmonic of the view angle | dx / bound | dy / bound |\n| --- | --- | --- |")
-    dx, dy = harmonic_bounds(clean, scan.angle_rad, scan.shifts, **noise)
-    for harmonic in sorted({*dx, *dy}):
+    roll = scan_roll_bound(clean, **noise)
+    print(f"{case}: dx {whole.dx_px / known[0]:.2f}, dy {whole.dy_px / known[1]:.2f}, roll {whole.roll_deg / roll:.2f}")
+    print(f"times the bound of a known template, which for roll is {roll:.2f}°\n")
+    print("| harmonic of the view angle | dx / bound | dy / bound | roll / bound |\n| --- | --- | --- | --- |")
+    by_harmonic = list(zip(harmonic_bounds(clean, scan.angle_rad, scan.shifts, **noise), (*known, roll), strict=True))
+    for harmonic in sorted({h for found, _ in by_harmonic for h in found}):
         if harmonic <= len(clean):
-            cells = [f"{a[harmonic] / b:.2f}" if harmonic in a else "–" for a, b in ((dx, known[0]), (dy, known[1]))]
+            cells = [f"{found[harmonic] / bound:.2f}" if harmonic in found else "–" for found, bound in by_harmonic]
             print(f"| {harmonic} | {' | '.join(cells)} |")
 
 

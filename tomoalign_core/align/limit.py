@@ -10,9 +10,10 @@ views together are one Gaussian vector whose covariance C depends on the movemen
     F_kl = tr(C⁻¹ ∂C/∂θ_k C⁻¹ ∂C/∂θ_l) / 2
 
 (Slepian 1954, Bangs 1971). A view moves along u as p(u - dx), a row of frequency q along v by the phase exp(-i q dy).
-In a disc, and with views that are spaced evenly, C is block-circulant in the view: the harmonics l of the angle do
-not mix, each has a block of columns by columns, and a movement of harmonic m leads from l to l + m. A view from behind
-is its mirror image: over half a turn the harmonics of dx are odd, those of dy even.
+A roll does both: it moves rows along u by how far they stand above or below the middle, and columns along v by how far
+they stand beside it. In a disc, and with views that are spaced evenly, C is block-circulant in the view: the harmonics
+l of the angle do not mix, each has a block of columns by columns, and a movement of harmonic m leads from l to l + m. A
+view from behind is its mirror image: over half a turn the harmonics of dx and roll are odd, those of dy even.
 
 The views of a wedge are a part of such a ring. Their covariance has the same blocks, by the difference of two views,
 but is not circulant, and is written out.
@@ -20,6 +21,7 @@ but is not circulant, and is written out.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -40,15 +42,42 @@ AT_ONCE = 16  # radii of dots that are held at a time
 OVERSAMPLED = 8
 
 
+class Limit(NamedTuple):
+    """What dx and dy, px, and roll, degrees, can be had to at best: root mean square over the views, without gauge."""
+
+    dx_px: float
+    dy_px: float
+    roll_deg: float
+
+
+class Information(NamedTuple):
+    """What views tell of movements, by harmonic of the angle or by pairs of views.
+
+    Of one row: in dx, px⁻²; in dy over its frequency squared; and in what a roll does along v: the same with a movement
+    of each column as far as it is from the middle, px². Of all rows: in dx and dy, px⁻², and in roll, rad⁻².
+    """
+
+    dx: Float
+    dy: Float
+    roll: Float
+
+
 class _Known(NamedTuple):
     """What is known of the object.
 
     rows : those of one power each: how many, the sum of their slopes along v squared, and their spectrum.
+    above, beside : how far rows with slopes along u stand off the middle of these, and columns with slopes along v off
+        the axis, root mean square, px.
+    turns : what a roll changes of it, over what these two would if they were free of each other: of a round object,
+        one undoes the other.
     cols, extent : columns of the detector, and how far the object reaches from the axis, px.
     whole : whether all of it was shown.
     """
 
     rows: list[tuple[int, float, Float]]
+    above: float
+    beside: float
+    turns: float
     cols: int
     extent: float
     whole: bool
@@ -67,7 +96,22 @@ class _Known(NamedTuple):
         levels = _levels(fft.dct(still, axis=1, norm="ortho"))
         extent = _extent(still)
         rows = [(len(one), float(slopes[one].sum()), power) for one, power in levels]
-        return cls(rows, seen.shape[2], extent, extent < still.shape[2] / 2)
+        down, along = np.gradient(still, axis=(1, 2))
+        v, u = (centred_axis(size) for size in still.shape[1:])
+        v = v - np.average(v, weights=(along**2).sum((0, 2)))
+        above, beside = v[:, None] * along, u * down
+        high, wide = (float(np.sqrt((one**2).sum() / (by**2).sum())) for one, by in ((above, along), (beside, down)))
+        turns = ((above - beside) ** 2).sum() / (above**2 + beside**2).sum()
+        return cls(rows, high, wide, float(turns), seen.shape[2], extent, extent < still.shape[2] / 2)
+
+    def told(self, by_row: Callable[[Float], Information]) -> Information:
+        """The information of all rows in dx, dy, px⁻², and in roll, rad⁻², from that of one row of a power."""
+        each = [(count, slopes, by_row(power)) for count, slopes, power in self.rows]
+        dx = np.sum([count * one.dx for count, _, one in each], 0)
+        dy = np.sum([slopes * one.dy for _, slopes, one in each], 0)
+        roll = np.sum([slopes * one.roll for _, slopes, one in each], 0)
+        in_disc = self.extent / 2  # where dots all over a disc stand beside the axis
+        return Information(dx, dy, self.turns * (self.above**2 * dx + (self.beside / in_disc) ** 2 * roll))
 
 
 class Ring(NamedTuple):
@@ -94,12 +138,13 @@ def unknown_object_bound(
     gaussian: float = 0.0,
     counts: float | None = None,
     cols: int | None = None,
-) -> tuple[float, float]:
-    """The bound of a whole scan in dx and dy, px, of an object that is not known; the gauge is taken out.
+) -> Limit:
+    """The bound of a whole scan in dx, dy and roll, of an object that is not known; the gauge is taken out.
 
-    Extent and power of the details are those of the stack; roll, gain and offset are taken as known. Who knows more of
-    the object, that it has sharp outlines, say, can do better. Slopes are central differences, as in the bound of a
-    known template; noise that differs from pixel to pixel is taken as even, such that a known template would do as
+    Extent and power of the details are those of the stack. Of the three, and of gain and offset, each is found with
+    all others known: in an object whose middle is that of the stage one does not look like the other. Who knows more
+    of the object, that it has sharp outlines, say, can do better. Slopes are central differences, as in the bound of
+    a known template; noise that differs from pixel to pixel is taken as even, such that a known template would do as
     well.
 
     Parameters
@@ -120,21 +165,18 @@ def unknown_object_bound(
     """
     angle = np.asarray(angle_rad, float)
     ring = ring_of(angle)
-    if not ring.is_part(len(angle)):
-        by_harmonic = harmonic_bounds(clean, angle, truth, gaussian=gaussian, counts=counts, cols=cols)
-        dx, dy = (float(np.sqrt(sum(error**2 for error in axis.values()) / ring.views)) for axis in by_harmonic)
-        return dx, dy
     known = _Known.of(clean, truth, gaussian=gaussian, counts=counts, cols=cols)
     if not known.whole:
-        return np.nan, np.nan
-    along, across = np.zeros((2, len(angle), len(angle)))
-    for count, slopes, power in known.rows:
-        in_dx, in_dy = information_of_part(power, known.cols, known.extent, ring, len(angle))
-        along += count * in_dx
-        across += slopes * in_dy
+        return Limit(np.nan, np.nan, np.nan)
+    if ring.is_part(len(angle)):
+        of_views = known.told(lambda power: information_of_part(power, known.cols, known.extent, ring, len(angle)))
+    else:
+        by_harmonic = known.told(lambda power: information(power, known.cols, known.extent, ring))
+        of_views = Information(*(_by_views(one, ring, axis) for axis, one in by_harmonic._asdict().items()))
     place = np.argsort(np.argsort(angle))
     each = np.ix_(place, place)
-    return _without_gauge(along[each], angle, "dx"), _without_gauge(across[each], angle, "dy")
+    dx, dy, roll = (_without_gauge(one[each], angle, axis) for axis, one in of_views._asdict().items())
+    return Limit(dx, dy, float(np.rad2deg(roll)))
 
 
 def harmonic_bounds(
@@ -145,23 +187,21 @@ def harmonic_bounds(
     gaussian: float = 0.0,
     counts: float | None = None,
     cols: int | None = None,
-) -> tuple[dict[int, float], dict[int, float]]:
-    """The same for each movement that goes like a harmonic of the view angle: of dx and of dy, px by harmonic.
+) -> tuple[dict[int, float], dict[int, float], dict[int, float]]:
+    """The same for each movement that goes like a harmonic of the view angle: dx, dy, px, and roll, degrees.
 
     Each is the bound of the amplitude of a movement of norm 1 over the views, as an error of every view would be if all
     harmonics had it. The harmonic h and the one that is as far from the end are sine and cosine of one frequency.
+    Harmonics that are the gauge are left out; a constant dx or roll over half a turn is none.
     """
     ring = ring_of(np.asarray(angle_rad, float))
-    along, across = np.zeros(ring.harmonics), np.zeros(ring.harmonics)
     known = _Known.of(clean, truth, gaussian=gaussian, counts=counts, cols=cols)
-    if not known.whole:
-        along[:] = across[:] = np.nan
+    if known.whole:
+        told = known.told(lambda power: information(power, known.cols, known.extent, ring))
     else:
-        for count, slopes, power in known.rows:
-            in_dx, in_dy = information(power, known.cols, known.extent, ring)
-            along += count * in_dx
-            across += slopes * in_dy
-    return _bounds(along, ring, "dx"), _bounds(across, ring, "dy")
+        told = Information(*np.full((3, ring.harmonics), np.nan))
+    dx, dy, roll = (_bounds(one, ring, axis) for axis, one in told._asdict().items())
+    return dx, dy, {harmonic: float(np.rad2deg(error)) for harmonic, error in roll.items()}
 
 
 def ring_of(angle_rad: Float) -> Ring:
@@ -178,8 +218,8 @@ def ring_of(angle_rad: Float) -> Ring:
     return Ring(2 * half, True) if len(angle_rad) * step > 1.25 * np.pi else Ring(half, False)
 
 
-def information(power: Float, cols: int, extent: float, ring: Ring) -> tuple[Float, Float]:
-    """What one row of all views tells of a movement of each harmonic: in dx, px⁻², and in dy, over its frequency².
+def information(power: Float, cols: int, extent: float, ring: Ring) -> Information:
+    """What one row of all views tells of a movement of each harmonic, see ``Information``.
 
     The movement has the norm 1 over the views of the ring, the noise of a pixel the variance 1.
 
@@ -188,25 +228,30 @@ def information(power: Float, cols: int, extent: float, ring: Ring) -> tuple[Flo
     power : E |P(ω)|² of a row at the frequencies of an rfft.
     cols, extent : columns of a view, and the radius of the object, px.
     """
-    signal, slope = _blocks(power, cols, extent, ring)
+    signal, slope, arm = _blocks(power, cols, extent, ring)
     size = signal.shape[1]
     whole = signal + np.eye(size)
     inverse = np.asarray(np.linalg.inv(whole), float)
-    moved = slope @ inverse
-    twice = moved @ slope.transpose(0, 2, 1)
-    in_dx = _traces(inverse, twice)
-    in_dx = in_dx + in_dx.T + 2 * _traces(moved.transpose(0, 2, 1), moved)
+
+    def of(change: Float, sign: float) -> Float:
+        """Of C that changes by such blocks and their transposes, with this sign."""
+        moved = change @ inverse
+        twice = _traces(inverse, moved @ change.transpose(0, 2, 1))
+        found: Float = twice + twice.T + sign * 2 * _traces(moved.transpose(0, 2, 1), moved)
+        return found
+
     in_dy = _traces(inverse, whole)
     in_dy = in_dy + in_dy.T - 2 * size
     count = np.arange(len(whole))
     step = (count[:, None] - count) % len(whole)
-    sums = [np.bincount(step.ravel(), weights=x.ravel(), minlength=len(whole)) for x in (in_dx, in_dy)]
-    return sums[0] / (2 * ring.views), sums[1] / (2 * ring.views)
+    pairs = (of(slope, 1), in_dy, of(arm, -1))
+    sums = (np.bincount(step.ravel(), weights=x.ravel(), minlength=len(whole)) for x in pairs)
+    return Information(*(one / (2 * ring.views) for one in sums))
 
 
-def information_of_part(power: Float, cols: int, extent: float, ring: Ring, views: int) -> tuple[Float, Float]:
-    """The same of the first views of a ring, of each two of them: (N, N) in dx, px⁻², and in dy, over frequency²."""
-    signal, slope = _blocks(power, cols, extent, ring)
+def information_of_part(power: Float, cols: int, extent: float, ring: Ring, views: int) -> Information:
+    """The same of the first views of a ring, of each two of them: (N, N)."""
+    signal, slope, arm = _blocks(power, cols, extent, ring)
     size = signal.shape[1]
 
     def by_views(matrix: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -214,13 +259,17 @@ def information_of_part(power: Float, cols: int, extent: float, ring: Ring, view
 
     whole = written_out(signal, ring, views) + np.eye(views * size)
     inverse = np.linalg.inv(whole)
-    slopes = written_out(slope, ring, views)
-    moved = slopes @ inverse
-    twice, there = by_views(moved @ slopes.T), by_views(inverse)
-    each = by_views(moved)
-    in_dx = np.einsum("klij,lkji->kl", each, each) + np.einsum("lkij,klji->kl", there, twice)
+    there = by_views(inverse)
+
+    def of(blocks: Float, sign: float) -> Float:
+        change = written_out(blocks, ring, views)
+        moved = change @ inverse
+        twice, each = by_views(moved @ change.T), by_views(moved)
+        found: Float = np.einsum("lkij,klji->kl", there, twice) + sign * np.einsum("klij,lkji->kl", each, each)
+        return found
+
     in_dy = np.einsum("lkij,klji->kl", there, by_views(whole)) - size * np.eye(views)
-    return in_dx, in_dy
+    return Information(of(slope, 1), in_dy, of(arm, -1))
 
 
 def written_out(blocks: Float, ring: Ring, views: int) -> Float:
@@ -237,8 +286,11 @@ def _traces(blocks: Float, others: Float) -> Float:
     return found
 
 
-def _blocks(power: Float, cols: int, extent: float, ring: Ring) -> tuple[Float, Float]:
-    """Covariance of the object in the views, and that of its shift, of each harmonic: (harmonics, K, K) each.
+def _blocks(power: Float, cols: int, extent: float, ring: Ring) -> tuple[Float, Float, Float]:
+    """Covariance of the object in the views, its slope, and its product with the column, of each harmonic.
+
+    Each is (harmonics, K, K): of a view with itself, of its slope with it, and of it times the distance from the middle
+    column with it.
 
     The object is made of dots all over a disc; each is seen as the kernel whose spectrum is the root of the power. A
     row is told by its first K cosines, beyond which there is but noise.
@@ -254,19 +306,18 @@ def _blocks(power: Float, cols: int, extent: float, ring: Ring) -> tuple[Float, 
     radii = (np.arange(count) + 0.5) * extent / count
     turns = 1 << int(np.ceil(np.log2(8 * extent + 64)))
     turn = np.cos(2 * np.pi * np.arange(turns) / turns)
-    signal = np.zeros((ring.harmonics, len(cosines), len(cosines)))
-    slope = np.zeros_like(signal)
+    signal, slope, arm = np.zeros((3, ring.harmonics, len(cosines), len(cosines)))
     for radius in np.array_split(radii, max(count // AT_ONCE, 1)):
         at = np.round((centred_axis(cols)[:, None, None] - radius[:, None] * turn) * OVERSAMPLED).astype(int)
-        seen, shifted = (
-            np.tensordot(cosines, np.fft.rfft(kernel[at % len(kernel)], axis=2).real / turns, 1) for kernel in kernels
-        )
+        dots, moved = (np.fft.rfft(kernel[at % len(kernel)], axis=2).real / turns for kernel in kernels)
+        beside = centred_axis(cols)[:, None, None] * dots
+        seen, shifted, farther = (np.tensordot(cosines, part, 1) for part in (dots, moved, beside))
         share = ring.views * radius / radii.sum()
         for harmonic in range(-(turns // 2) + 1, turns // 2):
-            dots, moved = seen[..., abs(harmonic)], shifted[..., abs(harmonic)]
-            signal[harmonic % ring.harmonics] += (dots * share) @ dots.T
-            slope[harmonic % ring.harmonics] += (moved * share) @ dots.T
-    return signal, slope
+            of_harmonic = (share * seen[..., abs(harmonic)]).T
+            for total, part in ((signal, seen), (slope, shifted), (arm, farther)):
+                total[harmonic % ring.harmonics] += part[..., abs(harmonic)] @ of_harmonic
+    return signal, slope, arm
 
 
 def _fine(spectrum: NDArray[np.complex128], width: int) -> Float:
@@ -310,9 +361,23 @@ def _without_gauge(information_of: Float, angle: Float, axis: str) -> float:
     return float(np.sqrt(np.trace(np.linalg.inv(rest.T @ information_of @ rest)) / len(angle)))
 
 
+def _by_views(by_harmonic: Float, ring: Ring, axis: str) -> Float:
+    """The information on each two views (N, N) of a whole ring, from that on the harmonics."""
+    there = np.zeros(ring.harmonics)
+    there[_harmonics(ring, axis)] = 1
+    by_difference = np.fft.fft(there * by_harmonic).real / ring.views
+    found: Float = by_difference[(np.arange(ring.views)[:, None] - np.arange(ring.views)) % ring.harmonics]
+    return found
+
+
+def _harmonics(ring: Ring, axis: str) -> list[int]:
+    """Those that a movement may have."""
+    first, step = (0, 1) if ring.whole else (0 if axis == "dy" else 1, 2)
+    return list(range(first, ring.harmonics, step))
+
+
 def _bounds(information_of: Float, ring: Ring, axis: str) -> dict[int, float]:
     """Of every harmonic that there is, but for the gauge."""
-    first, gauge = (0 if ring.whole else 1, (1, ring.harmonics - 1)) if axis == "dx" else (0, (0,))
-    step = 1 if ring.whole else 2
-    there = [m for m in range(first, ring.harmonics, step) if m not in gauge]
+    gauge = {"dx": (0, 1, ring.harmonics - 1), "dy": (0,), "roll": (0,)}[axis]
+    there = [m for m in _harmonics(ring, axis) if m not in gauge]
     return {m: float(1 / np.sqrt(np.maximum(information_of[m], 1e-12))) for m in there}

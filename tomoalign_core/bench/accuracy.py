@@ -11,13 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from tomoalign_core import align
-from tomoalign_core.align.limit import unknown_object_bound
+from tomoalign_core.align.limit import Limit, unknown_object_bound
 from tomoalign_core.bench.rivals import RIVALS, NoAnswer, rival_shifts
 from tomoalign_core.bench.suite import FIRST_SEED, Case, scans
 from tomoalign_core.config import InputError, MisalignConfig
 from tomoalign_core.files.stacks import read_stack
 from tomoalign_core.geometry import Shifts, shift_error
-from tomoalign_core.metrics import added_by_roll, rms, scan_bound, score_shifts
+from tomoalign_core.metrics import ShiftScore, cramer_rao_together, rms, scan_bound, scan_roll_bound, score_shifts
 from tomoalign_core.simulate import LabelledScan, SimulatedScan
 from tomoalign_core.simulate.misalign import draw_shifts
 from tomoalign_core.simulate.phantoms import Ellipsoids
@@ -28,16 +28,16 @@ SCAN_STAGES = {
     "jitter σ (4, 1)": MisalignConfig(dx_sigma_px=4, dy_sigma_px=1),
     "uniform ±10 px": MisalignConfig(dx_sigma_px=0, dy_sigma_px=0, uniform_px=10),
 }
-UNKNOWN = (float("nan"), float("nan"))
+UNKNOWN = Limit(float("nan"), float("nan"), float("nan"))
 
 
 class Labelled(NamedTuple):
-    """A stack, what the stage did, and the bounds in dx and dy: of a known template, and of an unknown object."""
+    """A stack, what the stage did, and the bounds in dx, dy and roll: of a known template, and of an unknown object."""
 
     proj: np.ndarray
     truth: Shifts
-    bound: tuple[float, float] = UNKNOWN
-    limit: tuple[float, float] = UNKNOWN
+    bound: Limit = UNKNOWN
+    limit: Limit = UNKNOWN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +47,11 @@ class Row:
     ``stacks`` counts those on which the method gave an answer; without any, all figures are not a number.
     ``worst_px`` is the largest error of any view in dx or dy, ``bound_…`` the Cramér-Rao bound of a view against a
     known template (0 without noise, not a number where it is unknown), ``limit_…`` that of all views of an object that
-    nobody knows, nor how each view rolled (see ``align.limit``; not a number without noise), ``within_…`` the share of
-    views within 1 and 2 of the σ that the method states, ``left_out`` the share that it leaves out: those are in no
-    figure. ``same_…`` is the part of the error that is the same in all stacks, where they are one real scan moved in
-    different ways: what the scan itself had left, or what the method makes of it.
+    nobody knows, nor how each view rolled (see ``align.limit``; not a number without noise); those of roll are not
+    numbers where the stage does not roll. ``over_…`` are the errors over these, stack by stack. ``within_…`` is the
+    share of views within 1 and 2 of the σ that the method states, ``left_out`` the share that it leaves out: those are
+    in no figure. ``same_…`` is the part of the error that is the same in all stacks, where they are one real scan moved
+    in different ways: what the scan itself had left, or what the method makes of it.
     """
 
     case: str
@@ -62,8 +63,14 @@ class Row:
     worst_px: float
     bound_dx_px: float
     bound_dy_px: float
+    bound_roll_deg: float
     limit_dx_px: float
     limit_dy_px: float
+    limit_roll_deg: float
+    over_bound_dx: float
+    over_bound_dy: float
+    over_limit_dx: float
+    over_limit_dy: float
     within_1_sigma: float
     within_2_sigma: float
     left_out: float
@@ -74,14 +81,12 @@ class Row:
     @property
     def ratio(self) -> tuple[float, float]:
         """Error over bound, in dx and dy; not a number where there is no bound."""
-        pairs = ((self.dx_px, self.bound_dx_px), (self.dy_px, self.bound_dy_px))
-        dx, dy = (error / bound if bound > 0 else float("nan") for error, bound in pairs)
-        return dx, dy
+        return self.over_bound_dx, self.over_bound_dy
 
     @property
     def limit_ratio(self) -> tuple[float, float]:
         """Error over the bound of an unknown object, in dx and dy; not a number where there is none."""
-        return self.dx_px / self.limit_dx_px, self.dy_px / self.limit_dy_px
+        return self.over_limit_dx, self.over_limit_dy
 
 
 def method_names(names: Sequence[str] | None) -> tuple[str, ...]:
@@ -132,35 +137,39 @@ def over(
     one_scan : the stacks are one scan, moved in different ways: the error that they share is scored as well.
     """
     rows = []
-    bound_dx, bound_dy = np.median([one.bound for one in stacks], axis=0)
-    limit_dx, limit_dy = np.median([one.limit for one in stacks], axis=0)
+    bound = Limit(*np.median([one.bound for one in stacks], axis=0).tolist())
+    limit = Limit(*np.median([one.limit for one in stacks], axis=0).tolist())
     for method in methods:
         find = finder(method, model, device)
-        figures, within, left_out, errors = [], [], [], []
-        for proj, truth, *_ in stacks:
+        figures, ratios, within, left_out, errors = [], [], [], [], []
+        for stack in stacks:
+            truth = stack.truth
             began = time.perf_counter()
             try:
-                found = find(proj, truth.angle_rad)
+                found = find(stack.proj, truth.angle_rad)
             except NoAnswer:
                 continue
             seconds = time.perf_counter() - began
             score = score_shifts(found, truth)
             worst = max(score.dx_worst_px, score.dy_worst_px)
             figures.append((score.dx_rmse_px, score.dy_rmse_px, score.roll_rmse_deg, worst, seconds))
+            ratios.append(_over(score, stack))
             within.append(_within(found, truth))
             left_out.append(1 - found.used.mean())
             errors.append(shift_error(found, truth))
         unknown = np.full((1, 5), np.nan)
         dx, dy, roll, worst, seconds = np.median(figures or unknown, axis=0)
+        over = np.median(ratios or unknown[:, :4], axis=0).tolist()
         one, two = np.mean(within or unknown[:, :2], axis=0)
-        same_dx, same_dy = _same(errors) if one_scan and len(errors) > 1 else UNKNOWN
+        same_dx, same_dy = _same(errors) if one_scan and len(errors) > 1 else UNKNOWN[:2]
         rows.append(
             Row(
                 case=name, method=method, stacks=len(figures), dx_px=float(dx), dy_px=float(dy), roll_deg=float(roll),
-                worst_px=float(worst), bound_dx_px=float(bound_dx), bound_dy_px=float(bound_dy),
-                limit_dx_px=float(limit_dx), limit_dy_px=float(limit_dy), within_1_sigma=float(one),
-                within_2_sigma=float(two), left_out=float(np.mean(left_out or np.nan)), seconds=float(seconds),
-                same_dx_px=same_dx, same_dy_px=same_dy,
+                worst_px=float(worst), bound_dx_px=bound.dx_px, bound_dy_px=bound.dy_px, bound_roll_deg=bound.roll_deg,
+                limit_dx_px=limit.dx_px, limit_dy_px=limit.dy_px, limit_roll_deg=limit.roll_deg,
+                over_bound_dx=over[0], over_bound_dy=over[1], over_limit_dx=over[2], over_limit_dy=over[3],
+                within_1_sigma=float(one), within_2_sigma=float(two), left_out=float(np.mean(left_out or np.nan)),
+                seconds=float(seconds), same_dx_px=same_dx, same_dy_px=same_dy,
             )
         )  # fmt: skip
     return rows
@@ -188,24 +197,29 @@ def _errors(row: Row | None) -> str:
 
 def _labelled(scan: LabelledScan) -> Labelled:
     proj, clean = scan.proj.numpy(), scan.clean.numpy()
-    bound = scan_bound(clean, gaussian=scan.gaussian, counts=scan.counts)
-    return Labelled(proj, scan.shifts, bound, _limit(scan) if bound[0] > 0 else UNKNOWN)
+    rolls = scan.shifts.roll_deg.any()
+    roll = scan_roll_bound(clean, gaussian=scan.gaussian, counts=scan.counts) if rolls else np.nan
+    bound = Limit(*scan_bound(clean, gaussian=scan.gaussian, counts=scan.counts), roll)
+    return Labelled(proj, scan.shifts, bound, _limit(scan) if bound.dx_px > 0 else UNKNOWN)
 
 
-def _limit(scan: LabelledScan) -> tuple[float, float]:
+def _limit(scan: LabelledScan) -> Limit:
     """The bound of an unknown object and, of a stage that rolls, of a roll to be found with dx and dy.
 
-    What that roll adds is that of a known template: of an unknown one it is not less.
+    What that roll adds to dx and dy is what it does of a known template, as often as it is less well known.
     """
-    dx, dy = _limit_with_roll_known(scan)
+    dx, dy, roll = _limit_each_alone(scan)
     if not scan.shifts.roll_deg.any():
-        return dx, dy
-    added = added_by_roll(scan.clean.numpy(), scan.shifts, gaussian=scan.gaussian, counts=scan.counts)
-    dx, dy = (float(np.sqrt(limit**2 + more.mean())) for limit, more in zip((dx, dy), added, strict=True))
-    return dx, dy
+        return Limit(dx, dy, np.nan)
+    clean = scan.clean.numpy()
+    alone = scan_bound(clean, gaussian=scan.gaussian, counts=scan.counts)
+    every = cramer_rao_together(clean, scan.shifts, gaussian=scan.gaussian, counts=scan.counts)
+    *together, known = (rms(each) for each in every)
+    added = [(roll / known) ** 2 * (both**2 - one**2) for both, one in zip(together, alone, strict=True)]
+    return Limit(float(np.sqrt(dx**2 + added[0])), float(np.sqrt(dy**2 + added[1])), roll)
 
 
-def _limit_with_roll_known(scan: LabelledScan) -> tuple[float, float]:
+def _limit_each_alone(scan: LabelledScan) -> Limit:
     """The bound of an unknown object, of which all must be shown for it, also where it is wider than the detector."""
     found = _limit_of(scan, scan.clean.numpy(), None)
     if np.isfinite(found).all() or not isinstance(scan, SimulatedScan) or not isinstance(scan.phantom, Ellipsoids):
@@ -215,7 +229,7 @@ def _limit_with_roll_known(scan: LabelledScan) -> tuple[float, float]:
     return _limit_of(scan, scan.scale * whole.numpy(), cols)
 
 
-def _limit_of(scan: LabelledScan, clean: np.ndarray, cols: int | None) -> tuple[float, float]:
+def _limit_of(scan: LabelledScan, clean: np.ndarray, cols: int | None) -> Limit:
     return unknown_object_bound(
         clean, scan.angle_rad, scan.shifts, gaussian=scan.gaussian, counts=scan.counts, cols=cols
     )
@@ -226,6 +240,13 @@ def finder(method: str, model: str, device: str) -> Callable[[np.ndarray, np.nda
     if method in RIVALS:
         return lambda proj, angle_rad: rival_shifts(method, proj, angle_rad)
     return lambda proj, angle_rad: align.find_shifts(proj, angle_rad, method=method, model=model, device=device)
+
+
+def _over(score: ShiftScore, stack: Labelled) -> list[float]:
+    """Errors in dx and dy over the bound, and over the limit, of a stack; not numbers where there is none."""
+    errors = (score.dx_rmse_px, score.dy_rmse_px)
+    least = (stack.bound[:2], stack.limit[:2])
+    return [error / known if known > 0 else np.nan for each in least for error, known in zip(errors, each, strict=True)]
 
 
 def _same(errors: Sequence[Shifts]) -> tuple[float, float]:

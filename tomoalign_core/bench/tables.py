@@ -49,7 +49,7 @@ def _row(kept: dict[str, Any]) -> Row:
 
 def method_table(rows: Sequence[Row], method: str) -> str:
     """All figures of one method as a Markdown table: a line a case."""
-    names = ["stack", "dx / bound", "dy / bound", "dx / limit", "dy / limit", "roll, °", "worst view, px"]
+    names = ["stack", "dx / bound", "dy / bound", "dx / limit", "dy / limit", "roll, bound, limit, °", "worst view, px"]
     names += ["within σ", "within 2 σ", "left out", "s"]
     lines = [f"| {' | '.join(names)} |", "|" + " --- |" * len(names)]
     for row in rows:
@@ -57,7 +57,9 @@ def method_table(rows: Sequence[Row], method: str) -> str:
             ratios = [_number(value, "{:.2f}") for value in (*row.ratio, *row.limit_ratio)]
             shares = [_number(100 * value, "{:.0f} %") for value in (row.within_1_sigma, row.within_2_sigma)]
             out = f"{100 * row.left_out:.1f} %" if row.left_out else "–"
-            cells = [*ratios, f"{row.roll_deg:.2f}", f"{row.worst_px:.2f}", *shares, out, f"{row.seconds:.1f}"]
+            rolls = (row.roll_deg, row.bound_roll_deg, row.limit_roll_deg)
+            roll = ", ".join(_number(value, "{:.2f}") for value in rolls[: 3 if np.isfinite(rolls[1]) else 1])
+            cells = [*ratios, roll, f"{row.worst_px:.2f}", *shares, out, f"{row.seconds:.1f}"]
             lines.append(f"| {row.case} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
