@@ -34,7 +34,7 @@ def test_near_views_err_alike() -> None:
     assert variance_of(0, np.cos(ANGLE)) > variance_of(0, np.cos(19 * ANGLE))
 
 
-def test_slow_dx_is_believed_in_proportion_to_the_size_up_to_a_size() -> None:
+def test_slow_dx_is_believed_less_the_slowest_least_and_no_more_beyond_a_size() -> None:
     belief, few = (1.0, 1.0, 1.0, 1.0, 1.0), int(beforehand.SLOW_PIXELS)
     seen = np.eye(5 * N)
     slow, fast = (np.concatenate([np.cos(m * ANGLE), np.zeros(4 * N)]) for m in (5, 21))
@@ -42,9 +42,12 @@ def test_slow_dx_is_believed_in_proportion_to_the_size_up_to_a_size() -> None:
     def told(wave: np.ndarray, pixels: int) -> float:
         return float(wave @ believed(seen, belief, ANGLE, pixels=pixels) @ wave / (wave @ wave))
 
-    assert told(slow, few) == told(fast, few) == pytest.approx(1)
-    assert told(slow, 4 * few) == pytest.approx(0.25)
-    assert told(fast, 4 * few) == pytest.approx(1, abs=0.05)
+    slowest = np.concatenate([np.cos(3 * ANGLE), np.zeros(4 * N)])
+    assert told(fast, few) == pytest.approx(1, abs=0.05)
+    assert told(slow, few) == pytest.approx(beforehand.SLOW_BELIEF, rel=0.01)
+    assert told(slowest, few) == pytest.approx(beforehand.SLOWEST_BELIEF, rel=0.01)
+    assert told(slow, 4 * few) == pytest.approx(0.25 * told(slow, few), rel=0.01)
+    assert told(fast, 4 * few) == pytest.approx(1, abs=0.1)
 
 
 def test_a_roll_that_goes_once_around_is_believed_less() -> None:

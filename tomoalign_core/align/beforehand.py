@@ -22,11 +22,14 @@ NEAR_VIEWS = 4  # the start errs alike on views so near
 OWN_ERROR = 3.0  # of a view alone, in σ of the start; what near views have in common is trusted to 1 σ
 # How far the likelihood is believed in dx, dy, roll, gain, offset. In dx it would mislead: the field of the model may
 # lie anywhere in its disc, where a real object has an outline; that tells slow movements in dx, and the start knew it.
-BELIEF = (0.1, 1.0, 1.0, 1.0, 1.0)
+BELIEF = (0.3, 1.0, 1.0, 1.0, 1.0)
 LEAN_BELIEF = 0.1  # of that, in rolls that go once around, which the field takes for those of an object that leans
-# Slow movements in dx, up to this harmonic of the angle, it tells wrongly in the same way however many pixels there
-# are: what it is taken to know of them does not grow beyond that of so many.
-SLOW_HARMONIC, SLOW_PIXELS = 9, 5e5
+# The slower movements in dx are, the less: of that, up to these harmonics of the angle. The slowest a start knows best.
+SLOW_HARMONIC, SLOW_BELIEF = 9, 1 / 3
+SLOWEST_HARMONIC, SLOWEST_BELIEF = 3, 1 / 15
+# Slow ones are told wrongly in the same way however many pixels there are: what the likelihood is taken to know of them
+# does not grow beyond that of so many.
+SLOW_PIXELS = 5e5
 # The same of the moments of the rows. In dx they hang on where the object ends, which the start knew as well, but in a
 # wedge, of which it learned little; or where top and bottom cut the object off, and it has straight sides.
 MOMENTS_BELIEF = (1.0, 0.8, 1.0, 1.0, 1.0)
@@ -83,12 +86,13 @@ def believed(information: Float, belief: tuple[float, ...], angle: Float, *, pix
     rolls = slice(2 * n, 3 * n)
     found[rolls] = others @ found[rolls]
     found[:, rolls] = found[:, rolls] @ others
-    share = SLOW_PIXELS / pixels
-    if share < 1:
-        slow = slow_in_dx(angle)
-        keep = np.eye(n) - (1 - np.sqrt(share)) * slow @ slow.T
-        found[:n] = keep @ found[:n]
-        found[:, :n] = found[:, :n] @ keep
+    slow = slow_in_dx(angle)
+    slowest = slow_in_dx(angle, SLOWEST_HARMONIC).shape[1]
+    share = np.full(slow.shape[1], SLOW_BELIEF * min(1.0, SLOW_PIXELS / pixels))
+    share[:slowest] *= SLOWEST_BELIEF / SLOW_BELIEF
+    keep = np.eye(n) - (slow * (1 - np.sqrt(share))) @ slow.T
+    found[:n] = keep @ found[:n]
+    found[:, :n] = found[:, :n] @ keep
     return found
 
 
@@ -124,9 +128,9 @@ def moments_believed(information: Float, angle: Float, *, pixels: int, dx: bool,
     return found
 
 
-def slow_in_dx(angle: Float) -> Float:
-    """Slow movements in dx (N, K), orthonormal; over half a turn, their harmonics are odd."""
+def slow_in_dx(angle: Float, highest: int = SLOW_HARMONIC) -> Float:
+    """Movements in dx up to a harmonic (N, K), orthonormal, the slowest first; over half a turn, harmonics are odd."""
     step = 1 if np.ptp(angle) > 1.25 * np.pi else 2
-    waves = [wave(harmonic * angle) for harmonic in range(1, SLOW_HARMONIC + 1, step) for wave in (np.cos, np.sin)]
+    waves = [wave(harmonic * angle) for harmonic in range(1, highest + 1, step) for wave in (np.cos, np.sin)]
     found: Float = np.linalg.qr(np.stack(waves, 1))[0]
     return found

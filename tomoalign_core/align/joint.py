@@ -6,6 +6,8 @@ answer and its σ as what is known beforehand. One step brings nearly all of it;
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,13 +32,22 @@ class Joint:
         self._start = start
         self._used = start.used & _well_seen(proj.shape[1:], start)
         self._factor = int(np.ceil(np.sqrt(max(len(angle_rad) ** 2 * proj[0].size / LARGEST_WORK, 1.0))))
-        stack, self._unit = in_units(binned(proj[self._used], self._factor))
-        here = binned_shifts(start.taken(self._used), self._factor)
-        self._problem = Together(stack, angle_rad[self._used], here)
+        self._stack, self._unit = in_units(binned(proj[self._used], self._factor))
+        self._angle = angle_rad[self._used]
+        self._problem = Together(self._stack, self._angle, binned_shifts(start.taken(self._used), self._factor))
+        self._asks_for_roll = True
 
     def improve(self) -> float:
         """Take a step; returns how far it moved the views, px, gauge removed."""
-        return self._problem.improve() * self._factor
+        step = self._problem.improve()
+        if self._asks_for_roll and self._problem.may_not_roll:
+            still = Together(self._stack, self._angle, self._problem.start_without_roll())
+            step_of_still = still.improve()
+            if not still.rolls:
+                self._problem, step = still, step_of_still
+                self._start = replace(self._start, roll_deg=np.zeros(len(self._used)))
+        self._asks_for_roll = False
+        return step * self._factor
 
     @property
     def table(self) -> Shifts:

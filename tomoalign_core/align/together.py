@@ -31,7 +31,8 @@ from tomoalign_core.metrics import rms
 Stack = NDArray[np.floating]
 
 FARTHEST_PX = 3.0  # in one round: gradients see no farther
-BY_CHANCE = 0.01  # of stacks that do not roll, in which rolls are found all the same; where the start has none
+BY_CHANCE = 0.01  # of stacks that do not roll, in which rolls are found all the same
+SURE = 5.0  # times what chance explains: rolls of a start that explain less are looked for from none
 # Of the start's σ in dx and dy, what a refined one is not below: the model is not the object, and its errors no noise.
 LEAST_SIGMA = (0.78, 0.65)
 OWN_SHARE = 0.2  # of what the moments tell, that the field has not told already: so much counts in σ
@@ -45,6 +46,7 @@ class Together:
     _noise: float
     _field: Field
     _foretold: Stack  # the object in the aligned views
+    _explained = np.inf  # by rolls, over what chance would
 
     def __init__(self, stack: NDArray[np.float32], angle: Float, start: Shifts) -> None:
         n = len(stack)
@@ -71,7 +73,7 @@ class Together:
         self._cut = cut_of(whole[:, ROWS_BEYOND:-ROWS_BEYOND])
         self._belief = belief_of(self._cut, start, clear=self._clear)
         self._moments_move_dx = moments_move_dx(self._cut, angle, clear=self._clear)
-        self._asks_for_roll = self._belief[2] > 0 and not start.roll_deg.any()
+        self._asks_for_roll = self._belief[2] > 0
         self._gauge_free = [_projector(gauge_functions(angle, axis=axis)) for axis in ("dx", "dy")]
 
     def improve(self) -> float:
@@ -88,7 +90,8 @@ class Together:
             self._asks_for_roll = False
             # noise is taken out of slopes by what is near, the view itself included: then chance explains more
             plain = ways_of(told, seen, row=self._row, noise=None)
-            if not self._rolls(*self._told_by_field(whole, plain, share)):
+            self._explained = self._explained_by_roll(*self._told_by_field(whole, plain, share))
+            if self._explained < 1:
                 self._belief = (*self._belief[:2], 0.0, *self._belief[3:])
         information, slope = self._told_by_field(whole, ways, share)
         ridge = 1e-9 * np.diag(information).max()
@@ -154,8 +157,8 @@ class Together:
         )  # fmt: skip
         return information, likeliest
 
-    def _rolls(self, information: Float, slope: Float) -> bool:
-        """Whether rolls explain more than chance would: by the likelihood ratio to none, which is χ² of N then."""
+    def _explained_by_roll(self, information: Float, slope: Float) -> float:
+        """What rolls explain, over what chance would: by the likelihood ratio to none, which is χ² of N then."""
         n = len(self._angle)
         roll = np.zeros(len(slope), bool)
         roll[2 * n : 3 * n] = True
@@ -163,10 +166,26 @@ class Together:
         ridge = 1e-6 * np.diag(np.diag(information))
         others = (information + ridge + self._noise**2 * self._prior)[rest]
         share = linalg.solve(others, information[both], assume_a="pos")
-        left = slope[roll] - share.T @ slope[~roll]
         known = (information + ridge)[np.ix_(roll, roll)] - information[both].T @ share
+        now = np.deg2rad(self.table.roll_deg - self.table.roll_deg.mean()) * LEVER_PX
+        left = slope[roll] - share.T @ slope[~roll] + known @ now
         explained = float(left @ linalg.solve(known, left, assume_a="pos")) / self._noise**2
-        return explained > stats.chi2.isf(BY_CHANCE, n)
+        return explained / float(stats.chi2.isf(BY_CHANCE, n))
+
+    @property
+    def rolls(self) -> bool:
+        """Whether views may roll."""
+        return self._belief[2] > 0
+
+    @property
+    def may_not_roll(self) -> bool:
+        """Whether the rolls of the start explain little: what views look like has been told from views so rolled."""
+        return self.rolls and bool(self._start.roll_deg.any()) and self._explained < SURE
+
+    def start_without_roll(self) -> Shifts:
+        """The start, with every view's object where it was, but not turned."""
+        still = replace(turned_about(self._start, self._row), roll_deg=np.zeros(len(self._angle)))
+        return with_object_aside(still, -self._aside)
 
     @property
     def moves_dx(self) -> bool:
