@@ -56,7 +56,7 @@ def test_a_stage_that_wandered_out_of_the_view_does_not_mislead_dx() -> None:
     proj, angle = drifting().proj.numpy(), drifting().angle_rad
     start = leave_out_lost(proj, predict_shifts(proj, angle, load_weights("pretrained")))
     before, after = (score_shifts(table, drifting().shifts) for table in (start, step_together(proj, angle, start)))
-    assert after.dx_rmse_px < 2 * before.dx_rmse_px
+    assert after.dx_rmse_px < 0.95 * before.dx_rmse_px
     assert after.dy_rmse_px < 0.9 * before.dy_rmse_px
 
 

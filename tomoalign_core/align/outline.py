@@ -51,7 +51,8 @@ def whole_views(proj: Stack) -> NDArray[np.bool_]:
     across = ndimage.gaussian_filter1d(np.mean(proj, axis=1, dtype=float), BLUR_PX, axis=1, mode="nearest")
     left, right = across[:, :EDGE_PX].mean(1), across[:, -EDGE_PX:].mean(1)
     chance = SIGMAS * noise_of(proj[:32]) * np.sqrt(2 / (EDGE_PX * proj.shape[1]))
-    found: NDArray[np.bool_] = np.abs(left - right) <= CUT * (across.max(1) - np.minimum(left, right)) + chance
+    cut = CUT * (across.max(1) - np.minimum(left, right))
+    found: NDArray[np.bool_] = np.abs(left - right) <= np.maximum(cut, chance)
     return found
 
 
