@@ -13,6 +13,7 @@ from tomoalign_core.geometry import Shifts, angles
 N = 40
 ANGLE = angles(N)
 NOTHING = np.zeros(N)
+WHOLE = Cut(sides=False, ends=False)
 
 
 def variance_of(block: int, wave: np.ndarray) -> float:
@@ -40,7 +41,7 @@ def test_slow_dx_is_believed_less_the_slowest_least_and_no_more_beyond_a_size() 
     slow, fast = (np.concatenate([np.cos(m * ANGLE), np.zeros(4 * N)]) for m in (5, 21))
 
     def told(wave: np.ndarray, pixels: int) -> float:
-        return float(wave @ believed(seen, belief, ANGLE, pixels=pixels) @ wave / (wave @ wave))
+        return float(wave @ believed(seen, belief, ANGLE, WHOLE, pixels=pixels) @ wave / (wave @ wave))
 
     slowest = np.concatenate([np.cos(3 * ANGLE), np.zeros(4 * N)])
     assert told(fast, few) == pytest.approx(1, abs=0.05)
@@ -51,11 +52,23 @@ def test_slow_dx_is_believed_less_the_slowest_least_and_no_more_beyond_a_size() 
 
 
 def test_a_roll_that_goes_once_around_is_believed_less() -> None:
-    found = believed(np.eye(5 * N), (1.0,) * 5, ANGLE, pixels=1)[2 * N : 3 * N, 2 * N : 3 * N]
+    found = believed(np.eye(5 * N), (1.0,) * 5, ANGLE, WHOLE, pixels=1)[2 * N : 3 * N, 2 * N : 3 * N]
     once = np.cos(ANGLE + 0.3) / np.linalg.norm(np.cos(ANGLE + 0.3))
     assert once @ found @ once == pytest.approx(beforehand.LEAN_BELIEF)
     often = np.sign(np.cos(9 * ANGLE))
     assert often @ found @ often > 0.9 * often @ often
+
+
+def test_where_top_and_bottom_cut_the_object_slow_dy_is_believed_less() -> None:
+    slow, fast = (np.concatenate([NOTHING, np.cos(m * ANGLE), np.zeros(3 * N)]) for m in (2, 20))
+    for wave, told in ((slow, beforehand.BORDER_BELIEF), (fast, 1.0)):
+        cut, whole = (
+            wave
+            @ believed(np.eye(5 * N), (1.0,) * 5, ANGLE, Cut(sides=False, ends=True, through=through), pixels=1)
+            @ wave
+            for through in (True, False)
+        )
+        assert cut / whole == pytest.approx(told, rel=0.02)
 
 
 def some_information() -> np.ndarray:
@@ -80,7 +93,8 @@ def test_moments_of_a_wedge_tell_slow_dx_only() -> None:
     angle = angles(N, range_deg=120)
     found = moments_believed(some_information(), angle, pixels=1, dx=True, rolls=True)[:N, :N]
     slow, fast = np.cos(3 * angle), np.cos(31 * angle)
-    fast -= beforehand.slow_in_dx(angle) @ (beforehand.slow_in_dx(angle).T @ fast)
+    ways = beforehand.slow_movements(angle, "dx", beforehand.SLOW_HARMONIC)
+    fast -= ways @ (ways.T @ fast)
     assert fast @ found @ fast < 0.01 * (slow @ found @ slow)
 
 

@@ -30,6 +30,8 @@ SLOWEST_HARMONIC, SLOWEST_BELIEF = 3, 1 / 15
 # Slow ones are told wrongly in the same way however many pixels there are: what the likelihood is taken to know of them
 # does not grow beyond that of so many.
 SLOW_PIXELS = 5e5
+# In dy, up to this harmonic, where top and bottom cut the object off: what comes and goes there goes as slowly.
+BORDER_HARMONIC, BORDER_BELIEF = 4, 0.1
 # The same of the moments of the rows. In dx they hang on where the object ends, which the start knew as well, but in a
 # wedge, of which it learned little; or where top and bottom cut the object off, and it has straight sides.
 MOMENTS_BELIEF = (1.0, 0.8, 1.0, 1.0, 1.0)
@@ -76,23 +78,25 @@ def belief_of(cut: Cut, start: Shifts, *, clear: float) -> tuple[float, ...]:
     return tuple(belief)
 
 
-def believed(information: Float, belief: tuple[float, ...], angle: Float, *, pixels: int) -> Float:
+def believed(information: Float, belief: tuple[float, ...], angle: Float, cut: Cut, *, pixels: int) -> Float:
     """The information (5 N, 5 N) of the likelihood of a stack of so many pixels, as far as it is believed."""
     n = len(angle)
     root = np.repeat(np.sqrt(belief), n)
     found: Float = root[:, None] * information * root
-    lean = np.linalg.qr(np.stack([np.cos(angle), np.sin(angle)], 1))[0]
-    others = np.eye(n) - (1 - np.sqrt(LEAN_BELIEF)) * lean @ lean.T
-    rolls = slice(2 * n, 3 * n)
-    found[rolls] = others @ found[rolls]
-    found[:, rolls] = found[:, rolls] @ others
-    slow = slow_in_dx(angle)
-    slowest = slow_in_dx(angle, SLOWEST_HARMONIC).shape[1]
+    slow = slow_movements(angle, "dx", SLOW_HARMONIC)
+    slowest = slow_movements(angle, "dx", SLOWEST_HARMONIC).shape[1]
     share = np.full(slow.shape[1], SLOW_BELIEF * min(1.0, SLOW_PIXELS / pixels))
     share[:slowest] *= SLOWEST_BELIEF / SLOW_BELIEF
-    keep = np.eye(n) - (slow * (1 - np.sqrt(share))) @ slow.T
-    found[:n] = keep @ found[:n]
-    found[:, :n] = found[:, :n] @ keep
+    lean = np.linalg.qr(np.stack([np.cos(angle), np.sin(angle)], 1))[0]
+    less = [(0, slow, share), (2, lean, np.full(lean.shape[1], LEAN_BELIEF))]
+    if cut.through:
+        slow = slow_movements(angle, "dy", BORDER_HARMONIC)
+        less.append((1, slow, np.full(slow.shape[1], BORDER_BELIEF)))
+    for kind, ways, shares in less:
+        part = slice(kind * n, (kind + 1) * n)
+        keep = np.eye(n) - (ways * (1 - np.sqrt(shares))) @ ways.T
+        found[part] = keep @ found[part]
+        found[:, part] = found[:, part] @ keep
     return found
 
 
@@ -114,7 +118,7 @@ def moments_believed(information: Float, angle: Float, *, pixels: int, dx: bool,
         # what is told of the others holds whatever the movements in dx are that are not asked for
         free = np.eye(len(information), n)
         if dx:
-            slow = slow_in_dx(angle)
+            slow = slow_movements(angle, "dx", SLOW_HARMONIC)
             free = free @ np.linalg.svd(slow)[0][:, slow.shape[1] :]
         across = information @ free
         own = free.T @ across
@@ -128,9 +132,12 @@ def moments_believed(information: Float, angle: Float, *, pixels: int, dx: bool,
     return found
 
 
-def slow_in_dx(angle: Float, highest: int = SLOW_HARMONIC) -> Float:
-    """Movements in dx up to a harmonic (N, K), orthonormal, the slowest first; over half a turn, harmonics are odd."""
-    step = 1 if np.ptp(angle) > 1.25 * np.pi else 2
-    waves = [wave(harmonic * angle) for harmonic in range(1, highest + 1, step) for wave in (np.cos, np.sin)]
+def slow_movements(angle: Float, axis: str, highest: int) -> Float:
+    """Movements in dx or dy up to a harmonic of the angle (N, K), orthonormal, the slowest first; no constant.
+
+    Over half a turn, from which the views of the other half follow, those in dx have odd harmonics, in dy even ones.
+    """
+    first, step = (1, 1) if np.ptp(angle) > 1.25 * np.pi else (1 if axis == "dx" else 2, 2)
+    waves = [wave(harmonic * angle) for harmonic in range(first, highest + 1, step) for wave in (np.cos, np.sin)]
     found: Float = np.linalg.qr(np.stack(waves, 1))[0]
     return found

@@ -97,7 +97,7 @@ class Together:
         ridge = 1e-9 * np.diag(information).max()
         information += np.diag(1e-6 * np.diag(information) + ridge)
         wanted = linalg.solve(information, slope, assume_a="pos")
-        information = believed(information, self._belief, self._angle, pixels=self._proj.size)
+        information = believed(information, self._belief, self._angle, self._cut, pixels=self._proj.size)
         precision = information + self._noise**2 * self._prior + ridge * np.eye(len(slope))
         away = self._noise**2 * self._prior @ self._from_start().ravel()
         wanted = information @ wanted - away
