@@ -62,12 +62,8 @@ def test_a_roll_that_goes_once_around_is_believed_less() -> None:
 def test_where_top_and_bottom_cut_the_object_slow_dy_is_believed_less() -> None:
     slow, fast = (np.concatenate([NOTHING, np.cos(m * ANGLE), np.zeros(3 * N)]) for m in (2, 20))
     for wave, told in ((slow, beforehand.BORDER_BELIEF), (fast, 1.0)):
-        cut, whole = (
-            wave
-            @ believed(np.eye(5 * N), (1.0,) * 5, ANGLE, Cut(sides=False, ends=True, through=through), pixels=1)
-            @ wave
-            for through in (True, False)
-        )
+        cuts = (Cut(sides=False, ends=True, through=through) for through in (True, False))
+        cut, whole = (wave @ believed(np.eye(5 * N), (1.0,) * 5, ANGLE, one, pixels=1) @ wave for one in cuts)
         assert cut / whole == pytest.approx(told, rel=0.02)
 
 

@@ -11,12 +11,15 @@ import pytest
 from tomoalign_core.align import beforehand, find_shifts, joint, together
 from tomoalign_core.align.joint import Joint, step_together
 from tomoalign_core.align.lost import leave_out_lost
+from tomoalign_core.align.outline import with_object_aside
 from tomoalign_core.align.predict import predict_shifts
+from tomoalign_core.align.together import Together
 from tomoalign_core.bench.suite import SUITE, scans
 from tomoalign_core.config import MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
-from tomoalign_core.geometry import Shifts
+from tomoalign_core.geometry import Shifts, rotation
 from tomoalign_core.learn.weights import load_weights
-from tomoalign_core.metrics import scan_bound, score_shifts
+from tomoalign_core.metrics import rms, scan_bound, score_shifts
+from tomoalign_core.samples import sample
 from tomoalign_core.simulate import LabelledScan, simulate
 
 
@@ -58,6 +61,27 @@ def test_a_stage_that_wandered_out_of_the_view_does_not_mislead_dx() -> None:
     before, after = (score_shifts(table, drifting().shifts) for table in (start, step_together(proj, angle, start)))
     assert after.dx_rmse_px < 0.95 * before.dx_rmse_px
     assert after.dy_rmse_px < 0.9 * before.dy_rmse_px
+
+
+def test_rolls_that_are_chance_are_dropped_with_what_they_moved() -> None:
+    """Foam is nearly round: what the network takes for rolls explains little, and from none no more than chance."""
+    settings = sample("Drifting foam")
+    foam = simulate(settings.changed(scan=settings.scan.changed(n_views=40, n_rows=48, n_cols=64), seed=15))
+    proj, angle = foam.proj.numpy(), foam.angle_rad
+    start = predict_shifts(proj, angle, load_weights("pretrained"))
+    found = step_together(proj, angle, start)
+    assert not foam.shifts.roll_deg.any()
+    assert rms(start.roll_deg) > 0.5
+    assert not found.roll_deg.any()
+    # were views to turn by 6°, an object that stands off it stays where each view shows it
+    turned = Together(proj, angle, replace(start, roll_deg=np.full(40, 6.0)))
+    still = with_object_aside(turned.start_without_roll(), turned._aside)
+    row = np.array([0.0, turned._row])
+    here, there = (
+        np.einsum("nkl,l->nk", rotation(table.roll_deg), row) + np.stack([table.dx_px, table.dy_px], 1)
+        for table in (turned.table, still)
+    )
+    np.testing.assert_allclose(here, there, atol=1e-9)
 
 
 def test_it_betters_what_the_network_sees() -> None:
