@@ -18,6 +18,7 @@ import numpy as np
 from scipy import fft
 
 from tomoalign_core.align import limit, move_views
+from tomoalign_core.align.ring import Ring, blocks, by_views, information, information_of_part, ring_of, written_out
 from tomoalign_core.bench.suite import FIRST_SEED, SUITE
 from tomoalign_core.config import MisalignConfig, SimulationConfig
 from tomoalign_core.geometry import Float, Shifts, gauge_functions
@@ -58,14 +59,14 @@ def main() -> None:
 def climb(simulation: SimulationConfig, rounds: int) -> tuple[list[float], float]:
     """Errors of dx after each round of scoring from the truth, px, and the limit."""
     views, angle, cols = still_views(simulation)
-    ring, extent, n = limit.ring_of(angle), limit._extent(views), len(angle)
-    levels, information = [], np.zeros((n, n))
+    ring, extent, n = ring_of(angle), limit._extent(views), len(angle)
+    levels, told = [], np.zeros((n, n))
     for rows, power in limit._levels(fft.dct(views, axis=1, norm="ortho")):
-        levels.append(level_of(rows, *limit._blocks(power, cols, extent, ring), ring, n))
-        information += len(rows) * information_of(power, cols, extent, ring, n)
+        levels.append(level_of(rows, *blocks(power, cols, extent, ring)[:2], ring, n))
+        told += len(rows) * information_of(power, cols, extent, ring, n)
     gauge = gauge_functions(angle, axis="dx")
     rest = np.linalg.svd(gauge)[0][:, gauge.shape[1] :]
-    free = rest.T @ information @ rest
+    free = rest.T @ told @ rest
     noise = np.random.default_rng(simulation.seed).normal(size=(n, views.shape[1], cols))
     off, errors = np.zeros(n), []
     for _ in range(rounds):
@@ -95,30 +96,25 @@ def still_views(simulation: SimulationConfig) -> tuple[np.ndarray, Float, int]:
     return (still / whole.gaussian).astype(np.float32), whole.angle_rad, cols
 
 
-def level_of(rows: np.ndarray, signal: Float, slope: Float, ring: limit.Ring, n: int) -> Level:
+def level_of(rows: np.ndarray, signal: Float, slope: Float, ring: Ring, n: int) -> Level:
     """The level of some rows, from the covariance of the object in the views and that of its shift."""
     size = signal.shape[1]
     if not ring.is_part(n):
         return Level(rows, np.linalg.inv(signal + np.eye(size)), slope, np.zeros(n))
-    inverse = np.linalg.inv(limit.written_out(signal, ring, n) + np.eye(n * size))
-    slopes = limit.written_out(slope, ring, n)
+    inverse = np.linalg.inv(written_out(signal, ring, n) + np.eye(n * size))
+    slopes = written_out(slope, ring, n)
     least = np.einsum("ij,ji->i", slopes, inverse).reshape(n, size).sum(1)
     return Level(rows, inverse, slopes, least)
 
 
-def information_of(power: Float, cols: int, extent: float, ring: limit.Ring, n: int) -> Float:
+def information_of(power: Float, cols: int, extent: float, ring: Ring, n: int) -> Float:
     """What one row tells of the dx of each two views, (N, N)."""
     if ring.is_part(n):
-        return limit.information_of_part(power, cols, extent, ring, n)[0]
-    told = limit.information(power, cols, extent, ring)[0]
-    if not ring.whole:
-        told[::2] = 0  # over half a turn the harmonics of dx are odd
-    apart = (np.arange(n)[:, None] - np.arange(n)) % ring.harmonics
-    found: Float = (np.fft.fft(told).real / ring.views)[apart]
-    return found
+        return information_of_part(power, cols, extent, ring, n).dx
+    return by_views(information(power, cols, extent, ring).dx, ring, "dx")
 
 
-def slope_of(level: Level, seen: Float, ring: limit.Ring) -> Float:
+def slope_of(level: Level, seen: Float, ring: Ring) -> Float:
     """Slope (N,) of the log-likelihood of rows (N, V, U), in units of the noise, with a movement of each view."""
     n, part = len(seen), ring.is_part(len(seen))
     size = level.inverse.shape[1] // n if part else level.inverse.shape[1]
