@@ -108,21 +108,20 @@ def information_of_part(power: Float, cols: int, extent: float, ring: Ring, view
     signal, slope, arm = blocks(power, cols, extent, ring)
     size = signal.shape[1]
 
-    def by_views(matrix: NDArray[np.floating]) -> NDArray[np.floating]:
-        return matrix.reshape(views, size, views, size).transpose(0, 2, 1, 3)
+    def by_pairs(matrix: Float, other: Float) -> Float:
+        """tr(A_kl B_lk) of each two views, of two matrices of views by columns, the other one transposed."""
+        found: Float = (matrix * other).reshape(views, size, views, size).sum((1, 3))
+        return found
 
     whole = written_out(signal, ring, views) + np.eye(views * size)
-    inverse = np.linalg.inv(whole)
-    there = by_views(inverse)
+    inverse = np.asarray(np.linalg.inv(whole), float)
 
     def of(blocks: Float, sign: float) -> Float:
         change = written_out(blocks, ring, views)
         moved = change @ inverse
-        twice, each = by_views(moved @ change.T), by_views(moved)
-        found: Float = np.einsum("lkij,klji->kl", there, twice) + sign * np.einsum("klij,lkji->kl", each, each)
-        return found
+        return by_pairs(inverse, moved @ change.T) + sign * by_pairs(moved, moved.T)
 
-    in_dy = np.einsum("lkij,klji->kl", there, by_views(whole)) - size * np.eye(views)
+    in_dy = by_pairs(inverse, whole) - size * np.eye(views)
     return Information(of(slope, 1), in_dy, of(arm, -1))
 
 
