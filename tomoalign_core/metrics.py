@@ -39,9 +39,11 @@ def score_shifts(found: Shifts, truth: Shifts) -> ShiftScore:
     Raises
     ------
     ValueError
-        If the tables differ in length.
+        If the tables differ in length, or no view is used.
     """
     used = found.used
+    if not used.any():
+        raise ValueError("no view is used, so there is no error of any")
     error = shift_error(found, truth)
     dx, dy, roll = error.dx_px[used], error.dy_px[used], error.roll_deg[used]
     return ShiftScore(

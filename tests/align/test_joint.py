@@ -84,6 +84,22 @@ def test_rolls_that_are_chance_are_dropped_with_what_they_moved() -> None:
     np.testing.assert_allclose(here, there, atol=1e-9)
 
 
+@pytest.mark.parametrize("views", [3, 5, 8])
+@pytest.mark.parametrize("method", ["network", "network+refine"])
+def test_few_views_are_aligned_as_well(views: int, method: str) -> None:
+    """Fewer than there are slow movements; they count as a wedge."""
+    few = simulate(
+        SimulationConfig(
+            scan=ScanConfig(n_views=views, n_rows=48, n_cols=64),
+            misalign=MisalignConfig(dx_sigma_px=1, dy_sigma_px=1),
+            noise=NoiseConfig(gaussian=0.05),
+            seed=2,
+        )
+    )
+    score = score_shifts(find_shifts(few.proj.numpy(), few.angle_rad, method=method), few.shifts)
+    assert score.dx_rmse_px < 0.15 and score.dy_rmse_px < 0.15
+
+
 def test_it_betters_what_the_network_sees() -> None:
     before, after = (score_shifts(table, scan().shifts) for table in (looks(), step(looks())))
     assert after.dy_rmse_px < 0.85 * before.dy_rmse_px

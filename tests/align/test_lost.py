@@ -174,3 +174,19 @@ def test_the_order_in_which_views_were_taken_does_not_matter() -> None:
     np.testing.assert_allclose(found.dx_px, ordered.dx_px[mixed], atol=1e-4)
     np.testing.assert_allclose(found.dy_px, ordered.dy_px[mixed], atol=1e-4)
     np.testing.assert_allclose(found.dx_sigma_px, ordered.dx_sigma_px[mixed], rtol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["network", "network+refine"])
+def test_where_no_view_finds_a_place_it_is_said_in_one_line(method: str) -> None:
+    """Ten views over 30°, which tell the network nothing of the axis: it puts all of them far outside."""
+    narrow = simulate(
+        BLOBS.changed(
+            scan=ScanConfig(n_views=10, n_rows=48, n_cols=64, range_deg=30),
+            misalign=MisalignConfig(dx_sigma_px=1, dy_sigma_px=1),
+            noise=NoiseConfig(gaussian=0.05),
+            seed=2,
+        )
+    )
+    with pytest.raises(InputError, match=r"found no place for any view \(more than half of it lies outside") as caught:
+        find_shifts(narrow.proj.numpy(), narrow.angle_rad, method=method)
+    assert "\n" not in str(caught.value)

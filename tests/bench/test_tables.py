@@ -38,12 +38,12 @@ def test_files_are_joined_and_a_later_figure_counts(tmp_path: Path) -> None:
 
 def test_a_table_has_the_ratios_to_both_bounds() -> None:
     line = method_table([OURS, THEIRS], "network").splitlines()
-    assert line[2:] == ["| a | 1.20 | 1.00 | 1.00 | 0.80 | 0.20, 0.10, 0.15 | 0.30 | 70 % | 95 % | 1.0 % | 1.5 |"]
+    assert line[2:] == ["| a | 1.20 | 1.00 | 1.00 | 0.80 | 0.20 | 0.10 | 0.15 | 0.30 | 70 % | 95 % | 1.0 % | 1.5 |"]
 
 
 def test_of_a_stage_that_does_not_roll_the_table_tells_the_error_alone() -> None:
     still = replace(OURS, bound_roll_deg=float("nan"), limit_roll_deg=float("nan"))
-    assert "| 0.80 | 0.20 | 0.30 |" in method_table([still], "network")
+    assert "| 0.80 | 0.20 | – | – | 0.30 |" in method_table([still], "network")
 
 
 def test_words_say_how_far_from_the_bound_and_where_a_rival_is_better() -> None:
@@ -51,9 +51,9 @@ def test_words_say_how_far_from_the_bound_and_where_a_rival_is_better() -> None:
     words = in_words([OURS, better], "network")
     assert "1.10 times the Cramér-Rao bound" in words and "(1.00 to 1.20; at most 1.2 in 100%)" in words
     assert "0.90 times the limit of an unknown object" in words
-    assert "70% of the views lie within σ" in words and words.endswith("in 1 of 1 kinds: a.")
-    assert "in 0 of 1 kinds." in in_words([OURS, THEIRS], "network")
-    assert "in 0 of 1 kinds." in in_words([OURS, replace(better, stacks=0)], "network")
+    assert "70% of the views lie within σ" in words and words.endswith("in 1 of 1 kind: a.")
+    assert "in 0 of 1 kind." in in_words([OURS, THEIRS], "network")
+    assert "in 0 of 1 kind." in in_words([OURS, replace(better, stacks=0)], "network")
 
 
 def test_of_a_real_scan_it_is_told_what_its_stacks_share() -> None:

@@ -57,7 +57,7 @@ def find_shifts(
     Raises
     ------
     InputError
-        If there is no such method or model, or the stack cannot be aligned.
+        If there is no such method or model, or no view can be aligned.
     """
     from tomoalign_core.align.lost import leave_out_lost
 
@@ -70,6 +70,11 @@ def find_shifts(
     angle, rest = np.asarray(angle_rad, float), proj if shown.all() else proj[shown]
     looks = _Counted(progress) if method == NETWORK and progress is not None else progress
     found = leave_out_lost(rest, _find(rest, angle[shown], method, model, device, looks))
+    if not found.used.any():
+        raise InputError(
+            f"{method} found no place for any view ({found.reason[0]}); try another method, and see that the angles "
+            "and the tilt axis are right"
+        )
     if method == NETWORK:
         from tomoalign_core.align.joint import step_together
 

@@ -119,11 +119,11 @@ def moments_believed(information: Float, angle: Float, *, pixels: int, dx: bool,
         free = np.eye(len(information), n)
         if dx:
             slow = slow_movements(angle, "dx", SLOW_HARMONIC)
-            free = free @ np.linalg.svd(slow)[0][:, slow.shape[1] :]
+            free = free @ np.linalg.svd(slow)[0][:, slow.shape[1] :]  # none of few views, all of which are slow
         across = information @ free
         own = free.T @ across
         size = np.diag(own)
-        ridge = np.diag(FREE_RIDGE * size + 1e-9 * size.max() + 1e-30)  # a view may not be told of at all
+        ridge = np.diag(FREE_RIDGE * size + 1e-9 * size.max(initial=0) + 1e-30)  # a view may not be told of at all
         information = information - across @ linalg.solve(own + ridge, across.T)
     share = min(1.0, SLOW_PIXELS / pixels)
     belief = np.array(MOMENTS_BELIEF) * (share * dx, share, rolls, 1, 1)

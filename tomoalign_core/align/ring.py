@@ -116,10 +116,10 @@ def information_of_part(power: Float, cols: int, extent: float, ring: Ring, view
     whole = written_out(signal, ring, views) + np.eye(views * size)
     inverse = np.asarray(np.linalg.inv(whole), float)
 
-    def of(blocks: Float, sign: float) -> Float:
-        change = written_out(blocks, ring, views)
-        moved = change @ inverse
-        return by_pairs(inverse, moved @ change.T) + sign * by_pairs(moved, moved.T)
+    def of(change: Float, sign: float) -> Float:
+        changes = written_out(change, ring, views)
+        moved = changes @ inverse
+        return by_pairs(inverse, moved @ changes.T) + sign * by_pairs(moved, moved.T)
 
     in_dy = by_pairs(inverse, whole) - size * np.eye(views)
     return Information(of(slope, 1), in_dy, of(arm, -1))

@@ -49,8 +49,8 @@ def _row(kept: dict[str, Any]) -> Row:
 
 def method_table(rows: Sequence[Row], method: str) -> str:
     """All figures of one method as a Markdown table: a line a case."""
-    names = ["stack", "dx / bound", "dy / bound", "dx / limit", "dy / limit", "roll, bound, limit, °", "worst view, px"]
-    names += ["within σ", "within 2 σ", "left out", "s"]
+    names = ["stack", "dx / bound", "dy / bound", "dx / limit", "dy / limit", "roll, °", "its bound, °"]
+    names += ["its limit, °", "worst view, px", "within σ", "within 2 σ", "left out", "s"]
     lines = [f"| {' | '.join(names)} |", "|" + " --- |" * len(names)]
     for row in rows:
         if row.method == method:
@@ -58,8 +58,14 @@ def method_table(rows: Sequence[Row], method: str) -> str:
             shares = [_number(100 * value, "{:.0f} %") for value in (row.within_1_sigma, row.within_2_sigma)]
             out = f"{100 * row.left_out:.1f} %" if row.left_out else "–"
             rolls = (row.roll_deg, row.bound_roll_deg, row.limit_roll_deg)
-            roll = ", ".join(_number(value, "{:.2f}") for value in rolls[: 3 if np.isfinite(rolls[1]) else 1])
-            cells = [*ratios, roll, f"{row.worst_px:.2f}", *shares, out, f"{row.seconds:.1f}"]
+            cells = [
+                *ratios,
+                *(_number(value, "{:.2f}") for value in rolls),
+                f"{row.worst_px:.2f}",
+                *shares,
+                out,
+                f"{row.seconds:.1f}",
+            ]
             lines.append(f"| {row.case} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -85,7 +91,7 @@ def in_words(rows: Sequence[Row], method: str) -> str:
     told += [_shared(row) for row in ours if np.isfinite(row.same_dx_px)]
     worse = [row.case for row in ours if _beaten(row, rows)]
     told.append(
-        f"behind the best rival, in dx or dy, by more than 2 % and 0.001 px in {len(worse)} of {len(ours)} kinds"
+        f"behind the best rival, in dx or dy, by more than 2 % and 0.001 px in {len(worse)} of {len(ours)} kind{'s' * (len(ours) != 1)}"
         + (f": {'; '.join(worse)}" if worse else "")
     )
     return f"{method}: " + ". ".join(told) + "."

@@ -45,7 +45,9 @@ def bench_accuracy(
     scan: Annotated[
         Path | None, typer.Option(help="A well aligned real scan too, with known movements injected")
     ] = None,
-    json_path: Annotated[Path | None, typer.Option("--json", help="File for all figures")] = None,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="File for all figures, written after each case")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "cpu",
 ) -> None:
     """Errors of every method on one suite of stacks, dx / dy in px without their gauge, beside the Cramér-Rao bound."""
@@ -63,6 +65,7 @@ def bench_accuracy(
     rows: list[Row] = []
     for done, one in enumerate(chosen, 1):
         rows += measure(one, methods, stacks=number or one.stacks, model=model, device=where)
+        _write_rows(json_path, rows)
         typer.echo(f"{done} of {len(chosen)}: {one.name}", err=True)
     if scan is not None:
         rows += on_a_scan(scan, methods, stacks=of_scan, model=model, device=where)
@@ -121,7 +124,13 @@ def bench_show(
         list[str] | None, typer.Option("--details", help="All figures of this method; may be repeated")
     ] = None,
 ) -> None:
-    """The tables of figures that were kept, as Markdown: errors of every method, all figures of some, the sum of it."""
+    """The tables of figures that were kept, as Markdown: errors of every method, all figures of some, the sum of it.
+
+    Errors are dx / dy in px, medians over the stacks. In details, dx and dy are multiples of the Cramér-Rao bound (of a
+    known template) and of the limit (of an object that nobody knows), stack by stack; roll stands beside its own bound
+    and limit; "within σ" counts the views that lie within the σ that is stated for them, "left out" those that the
+    method leaves out, "s" are seconds a stack.
+    """
     from tomoalign_core.bench import METHODS, as_table
     from tomoalign_core.bench.tables import in_words, method_table, read_rows
 

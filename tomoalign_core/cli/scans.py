@@ -302,9 +302,11 @@ def _print_error(scan: Stack, found: Shifts, truth: Shifts) -> None:
         return
     dx, dy = known.bound_px
     if dx > 0 and dy > 0:
+        least, times = f"dx {dx:.3f} px, dy {dy:.3f} px", f"{score.dx_rmse_px / dx:.2f} and {score.dy_rmse_px / dy:.2f}"
+        if roll := known.roll_bound_deg:
+            least, times = f"{least}, roll {roll:.2f}°", f"{times}, roll {score.roll_rmse_deg / roll:.2f}"
         typer.echo(
-            f"Cramér-Rao bound, the least error if the object were known: dx {dx:.3f} px, dy {dy:.3f} px; these are "
-            f"{score.dx_rmse_px / dx:.2f} and {score.dy_rmse_px / dy:.2f} times that"
+            f"Cramér-Rao bound, the least error if the object were known: {least}; the errors are {times} times that"
         )
     else:
         typer.echo("there is no noise, so there is no Cramér-Rao bound")

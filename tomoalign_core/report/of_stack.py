@@ -22,7 +22,7 @@ from tomoalign_core.files.shifts import read_csv, to_csv
 from tomoalign_core.files.stacks import Stack
 from tomoalign_core.geometry import Shifts, placed_as, shift_error
 from tomoalign_core.learn.train import choose_device
-from tomoalign_core.metrics import psnr, rms, scan_bound, score_shifts
+from tomoalign_core.metrics import psnr, rms, scan_bound, scan_roll_bound, score_shifts
 from tomoalign_core.report.common import GAUGE, accuracy_drawings, footer, movements, number, picture_drawings, versions
 from tomoalign_core.show import alignment, figures
 from tomoalign_core.show.report import Drawing, Report, Section, Table
@@ -54,6 +54,7 @@ class Simulated:
     """What is known of a simulated stack beside its shifts: the bound, and the scan of a perfect stage."""
 
     bound_px: tuple[float, float]
+    roll_bound_deg: float
     perfect: Images
 
 
@@ -70,8 +71,9 @@ def simulated(stack: Stack) -> Simulated | None:
     proj = scan.proj.numpy()
     if proj.shape != stack.proj.shape or not np.allclose(proj, stack.proj, atol=1e-4):
         return None
-    bound = scan_bound(scan.clean.numpy(), gaussian=scan.gaussian, counts=scan.counts)
-    return Simulated(bound_px=bound, perfect=scan.aligned().numpy())
+    clean, noise = scan.clean.numpy(), {"gaussian": scan.gaussian, "counts": scan.counts}
+    roll = scan_roll_bound(clean, **noise) if scan.shifts.roll_deg.any() else 0.0
+    return Simulated(bound_px=scan_bound(clean, **noise), roll_bound_deg=roll, perfect=scan.aligned().numpy())
 
 
 def aligned_report(
