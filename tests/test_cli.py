@@ -98,10 +98,10 @@ def test_align_tells_the_bound_beside_the_error_where_the_settings_are_in_the_fi
         config = SimulationConfig.from_json(file["/tomoalign"].attrs["config"])
     clean = simulate(config.changed(noise=NoiseConfig())).proj
     dx, dy = scan_bound(clean, gaussian=0.02, counts=None)
-    assert f"dx {dx:.3f} px, dy {dy:.3f} px; these are " in line
+    assert f"dx {dx:.3f} px, dy {dy:.3f} px; the errors are " in line
     table, truth = read_csv(tmp_path / "s.csv"), read_stack(scan).truth
     assert truth is not None
-    assert f"these are {score_shifts(table, truth).dx_rmse_px / dx:.2f} and " in line
+    assert f"the errors are {score_shifts(table, truth).dx_rmse_px / dx:.2f} and " in line
 
 
 def test_a_phantom_of_voxels_asks_for_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -90,8 +90,9 @@ def in_words(rows: Sequence[Row], method: str) -> str:
         told.append(f"{known[:, 0].mean():.0%} of the views lie within σ, {known[:, 1].mean():.0%} within 2 σ")
     told += [_shared(row) for row in ours if np.isfinite(row.same_dx_px)]
     worse = [row.case for row in ours if _beaten(row, rows)]
+    kinds = f"{len(ours)} kind" if len(ours) == 1 else f"{len(ours)} kinds"
     told.append(
-        f"behind the best rival, in dx or dy, by more than 2 % and 0.001 px in {len(worse)} of {len(ours)} kind{'s' * (len(ours) != 1)}"
+        f"behind the best rival, in dx or dy, by more than 2 % and 0.001 px in {len(worse)} of {kinds}"
         + (f": {'; '.join(worse)}" if worse else "")
     )
     return f"{method}: " + ". ".join(told) + "."

@@ -71,9 +71,10 @@ def simulated(stack: Stack) -> Simulated | None:
     proj = scan.proj.numpy()
     if proj.shape != stack.proj.shape or not np.allclose(proj, stack.proj, atol=1e-4):
         return None
-    clean, noise = scan.clean.numpy(), {"gaussian": scan.gaussian, "counts": scan.counts}
-    roll = scan_roll_bound(clean, **noise) if scan.shifts.roll_deg.any() else 0.0
-    return Simulated(bound_px=scan_bound(clean, **noise), roll_bound_deg=roll, perfect=scan.aligned().numpy())
+    clean, gaussian, counts = scan.clean.numpy(), scan.gaussian, scan.counts
+    bound = scan_bound(clean, gaussian=gaussian, counts=counts)
+    roll = scan_roll_bound(clean, gaussian=gaussian, counts=counts) if scan.shifts.roll_deg.any() else 0.0
+    return Simulated(bound_px=bound, roll_bound_deg=roll, perfect=scan.aligned().numpy())
 
 
 def aligned_report(
