@@ -57,7 +57,7 @@ def method_table(rows: Sequence[Row], method: str) -> str:
             ratios = [_number(value, "{:.2f}") for value in (*row.ratio, *row.limit_ratio)]
             shares = [_number(100 * value, "{:.0f} %") for value in (row.within_1_sigma, row.within_2_sigma)]
             out = f"{100 * row.left_out:.1f} %" if row.left_out else "–"
-            rolls = (row.roll_deg, row.bound_roll_deg, row.limit_roll_deg)
+            rolls = (row.roll_deg, row.bound_roll_deg or np.nan, row.limit_roll_deg)
             cells = [
                 *ratios,
                 *(_number(value, "{:.2f}") for value in rolls),
