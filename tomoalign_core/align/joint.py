@@ -43,7 +43,7 @@ class Joint:
         if self._asks_for_roll and self._problem.may_not_roll:
             still = Together(self._stack, self._angle, self._problem.start_without_roll())
             step_of_still = still.improve()
-            if not still.rolls:
+            if not (still.rolls and self._problem.rolls):
                 self._problem, step = still, step_of_still
                 self._start = replace(self._start, roll_deg=np.zeros(len(self._used)))
         self._asks_for_roll = False

@@ -180,7 +180,7 @@ class Together:
     @property
     def may_not_roll(self) -> bool:
         """Whether the rolls of the start explain little: what views look like has been told from views so rolled."""
-        return self.rolls and bool(self._start.roll_deg.any()) and self._explained < SURE
+        return bool(self._start.roll_deg.any()) and self._explained < SURE
 
     def start_without_roll(self) -> Shifts:
         """The start, with every view's object where it was, but not turned."""
