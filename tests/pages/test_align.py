@@ -215,7 +215,11 @@ def rounds_chart(at: AppTest) -> list[dict[str, Any]]:
     return [json.loads(c.proto.spec) for c in at.get("plotly_chart") if "each round of the refinement" in alt(c)]
 
 
-def test_a_refinement_stands_beside_its_network_and_its_rounds_can_be_looked_at(stack: Path) -> None:
+def test_a_refinement_stands_beside_its_network_and_its_rounds_can_be_looked_at(workspace: Path) -> None:
+    # a stage that rolls: of one that does not, what chance takes for rolls is dropped, which the residual may not like
+    rolling = simulate(NOISY.changed(misalign=NOISY.misalign.changed(roll_sigma_deg=2)))
+    stack = workspace / "rolling.h5"
+    write_stack(stack, proj=rolling.proj.numpy(), angle_rad=rolling.angle_rad)
     at = aligned(stack, methods="network,network+refine")
     rows = table(at)
     assert rows["method"] == ["network, pretrained", "network, pretrained, refined"]
@@ -232,7 +236,8 @@ def test_a_refinement_stands_beside_its_network_and_its_rounds_can_be_looked_at(
     (figure,) = rounds_chart(at)
     line, kept = figure["data"][:2]
     assert decoded(line["x"]) == list(range(int(last) + 1)) and kept["x"] == [int(best)]
-    assert decoded(line["y"])[1] == pytest.approx(alone) and kept["y"] == [pytest.approx(refined)]
+    # the table's are those of the views that are left in the end
+    assert decoded(line["y"])[1] == pytest.approx(alone, rel=0.01) and kept["y"] == [pytest.approx(refined, rel=0.01)]
     assert "Edits by hand came later" not in words(at)
     open_tab(at, "One view")
     at.button(key="nudge-dx+1").click().run()
