@@ -30,7 +30,7 @@ from tomoalign_core.config import (
 from tomoalign_core.files.shifts import read_csv
 from tomoalign_core.files.stacks import read_stack
 from tomoalign_core.learn.runs import open_run
-from tomoalign_core.metrics import scan_bound, score_shifts
+from tomoalign_core.metrics import scan_bound, scan_roll_bound, score_shifts
 from tomoalign_core.samples import sample
 from tomoalign_core.simulate import simulate
 
@@ -102,6 +102,24 @@ def test_align_tells_the_bound_beside_the_error_where_the_settings_are_in_the_fi
     table, truth = read_csv(tmp_path / "s.csv"), read_stack(scan).truth
     assert truth is not None
     assert f"the errors are {score_shifts(table, truth).dx_rmse_px / dx:.2f} and " in line
+    assert "roll" not in line  # it does not
+
+
+def test_align_tells_the_bound_of_a_roll_where_the_stage_rolls(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    size = ("--views", 24, "--rows", 32, "--cols", 40, "--noise", 0.02, "--roll-sigma", 1)
+    assert run("simulate", tmp_path / "rolling.h5", *size) == 0
+    assert run("align", tmp_path / "rolling.h5", "--shifts", tmp_path / "s.csv", "--method", "center-of-mass") == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "Cramér-Rao" in line)
+    with h5py.File(tmp_path / "rolling.h5") as file:
+        config = SimulationConfig.from_json(file["/tomoalign"].attrs["config"])
+    clean = simulate(config.changed(noise=NoiseConfig())).proj
+    truth = read_stack(tmp_path / "rolling.h5").truth
+    assert truth is not None
+    bound = scan_roll_bound(clean, gaussian=0.02, counts=None)
+    times = score_shifts(read_csv(tmp_path / "s.csv"), truth).roll_rmse_deg / bound
+    assert f"roll {bound:.2f}°; the errors are" in line and f"roll {times:.2f} times that" in line
 
 
 def test_a_phantom_of_voxels_asks_for_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -73,6 +73,17 @@ def test_rolls_that_are_chance_are_dropped_with_what_they_moved() -> None:
     assert not foam.shifts.roll_deg.any()
     assert rms(start.roll_deg) > 0.5
     assert not found.roll_deg.any()
+    chance = simulate(
+        SimulationConfig(
+            scan=ScanConfig(n_views=14, n_rows=24, n_cols=28),
+            misalign=MisalignConfig(dx_sigma_px=1, dy_sigma_px=1),
+            noise=NoiseConfig(gaussian=0.02),
+            seed=1,
+        )
+    )
+    before = predict_shifts(chance.proj.numpy(), chance.angle_rad, load_weights("pretrained"))
+    after = step_together(chance.proj.numpy(), chance.angle_rad, before)
+    assert rms(before.roll_deg) > 0.5 and not after.roll_deg.any()  # not even by views that are turned so
     # were views to turn by 6°, an object that stands off it stays where each view shows it
     turned = Together(proj, angle, replace(start, roll_deg=np.full(40, 6.0)))
     still = with_object_aside(turned.start_without_roll(), turned._aside)

@@ -11,6 +11,7 @@ import pytest
 from tomoalign_core.align import find_shifts
 from tomoalign_core.bench import SUITE, Row, as_table, measure, method_names, scans
 from tomoalign_core.bench.rivals import RIVALS, rival_shifts
+from tomoalign_core.bench.suite import Case
 from tomoalign_core.cli.benching import bench_accuracy
 from tomoalign_core.config import InputError, MisalignConfig, NoiseConfig, ScanConfig, SimulationConfig
 from tomoalign_core.metrics import scan_bound, score_shifts
@@ -121,6 +122,24 @@ def test_the_command_prints_a_table_and_writes_all_figures(tmp_path: Path, capsy
     assert said.startswith("| stack | center-of-mass |") and PLAIN in said
     row = json.loads(out.read_text())[0]
     assert row["case"] == PLAIN and row["dx_px"] > 0 and row["within_1_sigma"] is None
+
+
+def test_figures_of_the_cases_that_are_done_outlive_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tomoalign_core import bench
+
+    measured, done = bench.measure, []
+
+    def one_only(case: Case, *args: object, **more: object) -> list[Row]:
+        if done:
+            raise KeyboardInterrupt
+        done.append(case.name)
+        return measured(case, *args, **more)
+
+    monkeypatch.setattr(bench, "measure", one_only)
+    out = tmp_path / "a.json"
+    with pytest.raises(KeyboardInterrupt):
+        bench_accuracy(case=["48 ×", "blobs, no roll"], method=["center-of-mass"], quick=True, json_path=out)
+    assert [row["case"] for row in json.loads(out.read_text())] == done and done
 
 
 def test_a_case_that_there_is_not_is_refused() -> None:
