@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from tomoalign_core.align import find_shifts
-from tomoalign_core.bench import SUITE, Row, as_table, measure, method_names, scans
+from tomoalign_core.align.limit import unknown_object_bound
+from tomoalign_core.bench import SUITE, Row, accuracy, as_table, measure, method_names, scans
 from tomoalign_core.bench.rivals import RIVALS, rival_shifts
 from tomoalign_core.bench.suite import Case
 from tomoalign_core.cli.benching import bench_accuracy
 from tomoalign_core.config import InputError, MisalignConfig, NoiseConfig, ScanConfig, SimulationConfig
-from tomoalign_core.metrics import scan_bound, score_shifts
+from tomoalign_core.metrics import cramer_rao_together, rms, scan_bound, scan_roll_bound, score_shifts
 from tomoalign_core.simulate import simulate
 
 PLAIN = "blobs, 3 % noise"
@@ -79,6 +80,16 @@ def test_a_row_holds_the_medians_of_the_scores() -> None:
 def test_of_a_stage_that_does_not_roll_no_bound_of_a_roll_is_told() -> None:
     row = measure(SUITE["blobs, no roll"], ["center-of-mass"], stacks=1)[0]
     assert np.isnan([row.bound_roll_deg, row.limit_roll_deg]).all() and row.limit_dx_px > row.bound_dx_px
+
+
+def test_who_has_to_find_a_roll_without_knowing_the_object_errs_by_more_than_who_knows_it() -> None:
+    """What lies beside the middle of the stage is moved by the error of a roll, the more the less the roll is known."""
+    scan = scans(SUITE["pillar, 3 % noise"], 1)[0]
+    noise, clean = {"gaussian": scan.gaussian, "counts": None}, scan.clean.numpy()
+    by_roll = rms(cramer_rao_together(clean, scan.shifts, **noise)[1]) ** 2 - scan_bound(clean, **noise)[1] ** 2
+    alone, found = unknown_object_bound(clean, scan.angle_rad, scan.shifts, **noise), accuracy._limit(scan)
+    assert found.roll_deg == alone.roll_deg > 1.05 * scan_roll_bound(clean, **noise)
+    assert found.dy_px**2 - alone.dy_px**2 > 1.1 * by_roll > 0
 
 
 def test_the_network_states_a_sigma_and_the_bench_says_whether_it_holds() -> None:
