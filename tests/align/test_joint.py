@@ -13,6 +13,8 @@ from tomoalign_core.align.joint import Joint, step_together
 from tomoalign_core.align.lost import leave_out_lost
 from tomoalign_core.align.outline import with_object_aside
 from tomoalign_core.align.predict import predict_shifts
+from tomoalign_core.align.refine import refine_shifts
+from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.align.together import Together
 from tomoalign_core.bench.suite import SUITE, scans
 from tomoalign_core.config import MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
@@ -84,6 +86,10 @@ def test_rolls_that_are_chance_are_dropped_with_what_they_moved() -> None:
     before = predict_shifts(chance.proj.numpy(), chance.angle_rad, load_weights("pretrained"))
     after = step_together(chance.proj.numpy(), chance.angle_rad, before)
     assert rms(before.roll_deg) > 0.5 and not after.roll_deg.any()  # not even by views that are turned so
+    refined = refine_shifts(chance.proj.numpy(), chance.angle_rad, before)
+    liked = held_out_residual(chance.proj.numpy(), chance.angle_rad, before.gauge_free()).overall
+    assert liked < min(one.residual for one in refined.rounds)  # than whatever has no rolls
+    assert not refined.shifts.roll_deg.any()
     # were views to turn by 6°, an object that stands off it stays where each view shows it
     turned = Together(proj, angle, replace(start, roll_deg=np.full(40, 6.0)))
     still = with_object_aside(turned.start_without_roll(), turned._aside)

@@ -25,7 +25,8 @@ class Joint:
     """The movements of a stack (N, V, U) that begin at a table with σ; ``improve`` is a step of all views together.
 
     Views not ``used`` take no part and stay as they are; so do those that lie more than half of the width aside, or
-    half of the height up or down. Stacks of very many views and pixels are binned.
+    half of the height up or down. Stacks of very many views and pixels are binned. ``start`` is where it begins,
+    gauge-free; after the first step without its rolls, where these explain no more than chance would.
     """
 
     def __init__(self, proj: NDArray[np.floating], angle_rad: Float, start: Shifts) -> None:
@@ -36,25 +37,26 @@ class Joint:
         self._angle = angle_rad[self._used]
         self._problem = Together(self._stack, self._angle, binned_shifts(start.taken(self._used), self._factor))
         self._asks_for_roll = True
+        self.start = start.gauge_free()
 
     def improve(self) -> float:
         """Take a step; returns how far it moved the views, px, gauge removed."""
         step = self._problem.improve()
         if self._asks_for_roll and self._problem.may_not_roll:
             still = Together(self._stack, self._angle, self._problem.start_without_roll())
+            began = still.at_home()
             step_of_still = still.improve()
             if not (still.rolls and self._problem.rolls):
                 self._problem, step = still, step_of_still
                 self._start = replace(self._start, roll_deg=np.zeros(len(self._used)))
+                self.start = self._placed(began)
         self._asks_for_roll = False
         return step * self._factor
 
     @property
     def table(self) -> Shifts:
         """Where the views stand now, gauge-free."""
-        # views that took no part stay where they are: the others may not all move away from them
-        full = binned_shifts(self._problem.at_home(), 1 / self._factor)
-        return self._start.put(self._used, placed_as(full, self._start.taken(self._used))).gauge_free()
+        return self._placed(self._problem.at_home())
 
     @property
     def gain(self) -> Float:
@@ -74,6 +76,12 @@ class Joint:
     def leave_dx(self) -> None:
         """Go back to the start, and leave dx there from now on."""
         self._problem.leave_dx()
+
+    def _placed(self, table: Shifts) -> Shifts:
+        """The whole table, gauge-free, from that of the views that take part, in their binned pixels."""
+        # views that took no part stay where they are: the others may not all move away from them
+        full = binned_shifts(table, 1 / self._factor)
+        return self._start.put(self._used, placed_as(full, self._start.taken(self._used))).gauge_free()
 
     def _whole(self, rest: float, of_used: Float) -> Float:
         whole = np.full(len(self._used), rest)

@@ -65,9 +65,9 @@ def refine_shifts(
     not ``used`` take no part, and stay as they are; so do those that lie more than half of the width aside, or half of
     the height up or down. Where the top or the bottom cuts the object off, dx stays, and so do rolls of zero;
     dx stays in stacks without noise, too. Rolls of a start that has none are found only where they explain more than
-    chance does. σ of dy is what the likelihood leaves; that of dx, in which it has little say, is not above the
-    start's; neither is far below that. Both are of the place of what the views show, which may stand off the centre
-    about which they roll.
+    chance does; those of a start that explain no more are dropped before it begins. σ of dy is what the likelihood
+    leaves; that of dx, in which it has little say, is not above the start's; neither is far below that. Both are of the
+    place of what the views show, which may stand off the centre about which they roll.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def refine_shifts(
     _check(proj, start.used)
     joint = Joint(proj, angle, start)
     rounds: list[Round] = []
-    best, gain, offset = start.gauge_free(), np.ones(len(angle)), np.zeros(len(angle))
+    best, gain, offset = start, np.ones(len(angle)), np.zeros(len(angle))
 
     def judge(table: Shifts, step_px: float) -> bool:
         residual = held_out_residual(proj, angle, table).overall
@@ -94,9 +94,12 @@ def refine_shifts(
             on_round(rounds[-1])
         return kept
 
-    judge(best, 0.0)
     for _ in range(ROUNDS):
         step = joint.improve()
+        if not rounds:
+            # of rolls that are chance the residual of a small stack would say that they should stay
+            best = joint.start
+            judge(best, 0.0)
         table = joint.table
         if not judge(table, step):
             tried = len(rounds) - 1

@@ -104,25 +104,63 @@ def information(power: Float, cols: int, extent: float, ring: Ring) -> Informati
 
 
 def information_of_part(power: Float, cols: int, extent: float, ring: Ring, views: int) -> Information:
-    """The same of the first views of a ring, of each two of them: (N, N)."""
-    signal, slope, arm = blocks(power, cols, extent, ring)
-    size = signal.shape[1]
+    """The same of the first views of a ring, of each two of them: (N, N).
 
-    def by_pairs(matrix: Float, other: Float) -> Float:
-        """tr(A_kl B_lk) of each two views, of two matrices of views by columns, the other one transposed."""
-        found: Float = (matrix * other).reshape(views, size, views, size).sum((1, 3))
+    With the last view first nothing changes. So what is alike in a view and in its counterpart does not mix with what
+    is opposite in them: in place of one matrix there are two of half its size.
+    """
+    of_object = blocks(power, cols, extent, ring)
+    size = of_object[0].shape[1]
+    signal, slope, arm = (_halves(one, ring, views) for one in of_object)
+    wholes = [part + np.eye(len(part)) for part in signal]
+    inverses = [np.asarray(np.linalg.inv(whole), float) for whole in wholes]
+
+    def of(changes: list[Float], sign: float) -> Float:
+        moved = [change @ inverse for change, inverse in zip(changes, inverses, strict=True)]
+        twice = [one @ change.T for one, change in zip(moved, changes, strict=True)]
+        by_pairs = _by_pairs(moved, [one.T for one in moved], size, views)
+        return _by_pairs(inverses, twice, size, views) + sign * by_pairs
+
+    in_dy = _by_pairs(inverses, wholes, size, views) - size * np.eye(views)
+    return Information(of(slope, 1), in_dy, of(arm, -1))
+
+
+def _halves(blocks: Float, ring: Ring, views: int) -> list[Float]:
+    """Of a ring's blocks (harmonics, K, K) the matrices of what is alike in a view and its counterpart, and opposite.
+
+    The view in the middle has none, and is alike.
+    """
+    size, many = blocks.shape[1], -(-views // 2)
+    place, own = np.arange(many), np.ones(many)
+    own[views // 2 :] = np.sqrt(0.5)
+    by_difference = np.fft.fft(blocks, axis=0).real / ring.views
+    near = by_difference[(place[:, None] - place) % len(blocks)]
+    far = by_difference[(place[:, None] + place - views + 1) % len(blocks)]
+    parts = (np.outer(own, own)[..., None, None] * (near + far), (near - far)[: views // 2, : views // 2])
+    return [part.transpose(0, 2, 1, 3).reshape(len(part) * size, -1) for part in parts]
+
+
+def _by_pairs(matrix: list[Float], other: list[Float], size: int, views: int) -> Float:
+    """tr(A_kl B_lk) of each two views (N, N), of two matrices in halves, the other one transposed."""
+    half, many = views // 2, -(-views // 2)
+
+    def product(a: Float, b: Float) -> Float:
+        found = np.zeros((many, many))
+        few = min(len(a), len(b)) // size
+        both = a[: few * size, : few * size] * b[: few * size, : few * size]
+        found[:few, :few] = both.reshape(few, size, few, size).sum((1, 3))
         return found
 
-    whole = written_out(signal, ring, views) + np.eye(views * size)
-    inverse = np.asarray(np.linalg.inv(whole), float)
-
-    def of(change: Float, sign: float) -> Float:
-        changes = written_out(change, ring, views)
-        moved = changes @ inverse
-        return by_pairs(inverse, moved @ changes.T) + sign * by_pairs(moved, moved.T)
-
-    in_dy = by_pairs(inverse, whole) - size * np.eye(views)
-    return Information(of(slope, 1), in_dy, of(arm, -1))
+    (alike, opposite), (alike_too, opposite_too) = matrix, other
+    same = product(alike, alike_too) + product(opposite, opposite_too)
+    mixed = product(alike, opposite_too) + product(opposite, alike_too)
+    own = np.full(many, 0.5)
+    own[half:] = 1.0
+    found = np.empty((views, views))
+    found[:many, :many] = np.outer(own, own) * (same + mixed)
+    found[:many, ::-1][:, :many] = np.outer(own, own) * (same - mixed)
+    found[::-1][:many] = found[:many, ::-1]
+    return found
 
 
 def written_out(blocks: Float, ring: Ring, views: int) -> Float:

@@ -34,7 +34,7 @@ FARTHEST_PX = 3.0  # in one round: gradients see no farther
 BY_CHANCE = 0.01  # of stacks that do not roll, in which rolls are found all the same
 SURE = 5.0  # times what chance explains: rolls of a start that explain less are looked for from none
 # Of the start's σ in dx and dy, what a refined one is not below: the model is not the object, and its errors no noise.
-LEAST_SIGMA = (0.78, 0.65)
+LEAST_SIGMA = (0.75, 0.65)
 OWN_SHARE = 0.2  # of what the moments tell, that the field has not told already: so much counts in σ
 MIDDLE_BLUR_PX = 2.0
 ROWS_BEYOND = 3  # above and below the views, as nobody saw them: an object that the border cuts off goes on there
