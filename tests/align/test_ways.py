@@ -7,7 +7,7 @@ import pytest
 
 from tomoalign_core.align import undo_shifts
 from tomoalign_core.align.field import Field
-from tomoalign_core.align.ways import LEVER_PX, noise_of_slopes, ways_of
+from tomoalign_core.align.ways import LEVER_PX, noise_in_slope, noise_of_slopes, ways_of
 from tomoalign_core.geometry import Shifts, angles, centred_axis
 
 VIEWS, ROWS, COLS, NOISE = 20, 40, 56, 0.03
@@ -81,3 +81,23 @@ def test_where_noise_is_louder_slopes_are() -> None:
     for before, after in zip(even, noise_of_slopes(field, share, NOISE, even=False), strict=True):
         left, right = ((np.asarray(after) / before)[8:-8, half].mean() for half in (slice(4, 12), slice(-12, -4)))
         assert left > 1.3 * right
+
+
+def test_a_movement_told_by_slopes_with_noise_is_off_by_more() -> None:
+    """By Monte Carlo: the scatter of what a noisy template says of how far a view has moved."""
+    rng = np.random.default_rng(0)
+    slope = 0.05 * np.sin(U / 4) * np.exp(-((V / 12) ** 2))
+    of_slope, of_pixel, many = 0.02, 0.03, 2000
+    noisy = slope + rng.normal(0, of_slope, (many, ROWS, COLS))
+    views = rng.normal(0, of_pixel, (many, ROWS, COLS))  # which have not moved
+    told = (noisy * views).sum((1, 2)) / (noisy * slope).sum((1, 2)).mean()
+    by_information = of_pixel / np.sqrt((noisy**2).sum((1, 2)).mean())
+    more = noise_in_slope(noisy, np.ones_like(noisy, bool), of_slope)
+    assert more > 0.3
+    assert np.std(told) == pytest.approx((1 + more) * by_information, rel=0.05)
+
+
+def test_of_slopes_that_are_nothing_but_noise_no_more_is_said_than_that() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, (VIEWS, ROWS, COLS))
+    assert noise_in_slope(noise, seen(), 0.1) == pytest.approx(10, rel=0.05)
+    assert noise_in_slope(np.zeros_like(noise), seen(), 0.0) == 0.0

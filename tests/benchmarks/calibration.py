@@ -55,8 +55,9 @@ def main() -> None:
             one, two = np.quantile(ratio, 0.68), np.quantile(ratio, 0.95) / 2
             shares = f"{np.mean(ratio < 1):.1%} within σ, {np.mean(ratio < 2):.1%} within 2 σ"
             print(f"{name} {part}: {shares}; σ would be right times {one:.2f} (68 %), {two:.2f} (95 %)")
-    dx, dy = together.LEAST_SIGMA
-    print(f"σ is {SIGMA_OVER_B:g} b, or what noise allows; after steps at least {dx:g} (dx) and {dy:g} (dy) of that")
+    least, most = together.LEAST_SIGMA, together.MOST_SIGMA
+    print(f"σ is {SIGMA_OVER_B:g} b, or what noise allows")
+    print(f"after steps it is {least:g} to {most:g} of that in dx, and from {least:g} in dy")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from tomoalign_core.align.moments import told_by_moments
 from tomoalign_core.align.noise import UnevenNoise, noise_floor, noise_of, uneven_noise
 from tomoalign_core.align.outline import background_of, cut_of, place_of_object, with_object_aside
 from tomoalign_core.align.pattern import fixed_pattern
-from tomoalign_core.align.ways import LEVER_PX, noise_of_slopes, ways_of
+from tomoalign_core.align.ways import LEVER_PX, noise_in_slope, noise_of_slopes, ways_of
 from tomoalign_core.geometry import Float, Shifts, centred_axis, gauge_functions, turned_about
 from tomoalign_core.metrics import rms
 
@@ -33,8 +33,9 @@ Stack = NDArray[np.floating]
 FARTHEST_PX = 3.0  # in one round: gradients see no farther
 BY_CHANCE = 0.01  # of stacks that do not roll, in which rolls are found all the same
 SURE = 5.0  # times what chance explains: rolls of a start that explain less are looked for from none
-# Of the start's σ in dx and dy, what a refined one is not below: the model is not the object, and its errors no noise.
-LEAST_SIGMA = (0.75, 0.65)
+# Of the start's σ, what a refined one is not below: the model is not the object, and its errors no noise.
+LEAST_SIGMA = 0.65
+MOST_SIGMA = 0.93  # in dx, where views move: so much better than the start it is, whatever the likelihood is believed
 OWN_SHARE = 0.2  # of what the moments tell, that the field has not told already: so much counts in σ
 MIDDLE_BLUR_PX = 2.0
 ROWS_BEYOND = 3  # above and below the views, as nobody saw them: an object that the border cuts off goes on there
@@ -46,6 +47,7 @@ class Together:
     _noise: float
     _field: Field
     _foretold: Stack  # the object in the aligned views
+    _misread: float  # of the slopes along v, see ``noise_in_slope``
     _explained = np.inf  # by rolls, over what chance would
 
     def __init__(self, stack: NDArray[np.float32], angle: Float, start: Shifts) -> None:
@@ -86,6 +88,7 @@ class Together:
         self._foretold = self._field.foretell(whole)
         told = self._field.foretell_by_others(whole)
         ways = ways_of(told, seen, row=self._row, noise=self._noise_of_slopes)
+        self._misread = noise_in_slope(ways[1], seen, self._noise_of_slopes[1])
         if self._asks_for_roll:
             self._asks_for_roll = False
             # noise is taken out of slopes by what is near, the view itself included: then chance explains more
@@ -207,6 +210,7 @@ class Together:
         turn = np.deg2rad(self.table.roll_deg)
         dx_sigma, dy_sigma = (np.sqrt(np.diag(p @ covariance[k, :, k] @ p)) for k, p in enumerate(self._gauge_free))
         before = self._start.dx_sigma_px, self._start.dy_sigma_px
+        most = MOST_SIGMA if self.moves_dx else 1.0
         roll = step[2].clip(-FARTHEST_PX, FARTHEST_PX) / LEVER_PX
         dx = dx + self._row * roll
         self.gain = 1 + step[3] - step[3].mean()
@@ -218,8 +222,8 @@ class Together:
             dy_px=self.table.dy_px + np.sin(turn) * dx + np.cos(turn) * dy,
             roll_deg=self.table.roll_deg + np.rad2deg(roll),
             # dx, in which the likelihood has little say, is known as well as at the start at least
-            dx_sigma_px=np.fmax(np.fmin(dx_sigma, before[0]), LEAST_SIGMA[0] * before[0]),
-            dy_sigma_px=np.fmax(dy_sigma, LEAST_SIGMA[1] * before[1]),
+            dx_sigma_px=np.fmax(np.fmin(dx_sigma, most * before[0]), LEAST_SIGMA * before[0]),
+            dy_sigma_px=np.fmax((1 + self._misread) * dy_sigma, LEAST_SIGMA * before[1]),
         )
 
     def _from_start(self) -> Float:

@@ -18,6 +18,7 @@ TEMPLATE_BLUR_PX = 0.7
 NEAR_PX, NEAR_VIEWS = 1.5, 3.0  # over which slopes are compared with their noise
 LEAST_NOISE = 1e-9  # of stacks in units of their largest values
 NOISE_BLUR_PX = 3.0
+LEAST_SLOPE = 0.1  # of what slopes and noise come to: less is not told from none
 NOISE_MARGIN = 3.0  # times the variance of the noise that is taken out of slopes
 
 Stack = NDArray[np.floating]
@@ -56,6 +57,18 @@ def noise_of_slopes(field: Field, share: Stack, noise: float, *, even: bool) -> 
     power = ((slopes**2).mean(0) for slopes in _slopes(field.foretell_by_others(whole)))
     across, down = (np.sqrt(ndimage.gaussian_filter(one, NOISE_BLUR_PX)).clip(LEAST_NOISE) for one in power)
     return across, down
+
+
+def noise_in_slope(slope: Stack, seen: NDArray[np.bool_], noise: Float | float) -> float:
+    """What noise adds to the square of a slope (N, V, U), over what is left without it.
+
+    A movement is told by a slope with its noise held against a view with its own. Of slopes S² and noise in them N²,
+    summed over the pixels, the information is taken for S² + N², but their product has the variance of S² + N² and
+    changes by S² with the movement: its error is (S² + N²) / S² times what that information allows.
+    """
+    of_noise = float((np.broadcast_to(np.square(noise), slope.shape) * seen).sum())
+    whole = float((slope.astype(float) ** 2).sum())
+    return of_noise / max(whole - of_noise, LEAST_SLOPE * whole, 1e-30)
 
 
 def _slopes(told: Stack) -> tuple[Stack, Stack]:
