@@ -13,7 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from odd_stacks import EMPTY, NOISE, odd_stack, weights_of_larger_stacks
+from odd_stacks import EMPTY, NOISE, odd_stack, rolling_far, weights_of_larger_stacks
 
 from tomoalign_core import align, cli, doctor, progress
 from tomoalign_core.config import (
@@ -212,6 +212,18 @@ def test_what_a_network_did_not_learn_from_is_told_before_it_runs_and_of_no_othe
         said[method] = capsys.readouterr().out
     assert "note: outside what the network learned from: size: 24 views of 32 × 40 px" in said["network"]
     assert said["network+refine"] == said["network"]
+    assert "learned from" not in said["center-of-mass"]
+
+
+def test_rolls_far_beyond_those_learned_from_are_told_after_the_network_has_run(
+    scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(align, "find_shifts", lambda _, angle_rad, **__: rolling_far(angle_rad))
+    said = {}
+    for method in ("network", "center-of-mass"):
+        assert run("align", scan, "--shifts", tmp_path / "s.csv", "--method", method) == 0
+        said[method] = capsys.readouterr().out
+    assert "note: outside what the network learned from: rolls: views seem to turn by 12° (rms)" in said["network"]
     assert "learned from" not in said["center-of-mass"]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from odd_stacks import EMPTY, NOISE, odd_stack, weights_of_larger_stacks
+from odd_stacks import EMPTY, NOISE, odd_stack, rolling_far, weights_of_larger_stacks
 from plotly.offline import get_plotlyjs
 from reports import CASES, SIMULATION, drawn_run, simulated_file
 
@@ -22,7 +22,7 @@ from tomoalign_core.files.shifts import read_csv, write_csv
 from tomoalign_core.files.stacks import Stack, read_stack
 from tomoalign_core.geometry import Shifts, angles
 from tomoalign_core.metrics import scan_bound, score_shifts
-from tomoalign_core.report import Alignment, aligned_report, run_report, stack_report
+from tomoalign_core.report import Alignment, aligned_report, of_stack, run_report, stack_report
 from tomoalign_core.report.of_stack import simulated
 from tomoalign_core.show.report import Report, to_html
 from tomoalign_core.simulate import simulate
@@ -195,6 +195,15 @@ def test_what_a_network_did_not_learn_from_and_what_is_left_out_stand_before_the
         assert f"{view} ({found.reason[view]})" in left_out[1]
     whole = aligned_report(read_stack(simulated_file(tmp_path / "whole.h5")), methods=["center-of-mass"], model=model)
     assert "To bear in mind" not in [section.heading for section in whole.sections]
+
+
+def test_rolls_far_beyond_those_learned_from_stand_before_the_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(of_stack, "find_shifts", lambda _, angle_rad, **__: rolling_far(angle_rad))
+    report = aligned_report(read_stack(simulated_file(tmp_path / "s.h5")), methods=["network", "network+refine"])
+    said = [row[1] for row in report.sections[0].tables[0].rows if row[0] == "outside what the network learned from"]
+    assert sum("rolls: views seem to turn by 12°" in line for line in said) == 1
 
 
 def run(*words: object) -> int:

@@ -33,6 +33,14 @@ def show_outside(place: DeltaGenerator, outside: Mapping[str, Sequence[str]]) ->
             st.info(_listed(f"{OUTSIDE.capitalize()}**", slight), icon=":material/info:")
 
 
+def show_beyond(lines: Sequence[str]) -> None:
+    """How what a network found goes beyond what it learned from."""
+    from tomoalign_core.align.notes import OUTSIDE
+
+    if lines:
+        st.warning(_listed(f"{OUTSIDE.capitalize()}**. {HOLD_AGAINST}.", lines), icon=":material/warning:")
+
+
 def show_left_out(shifts: Shifts, look_at: Callable[[int], None]) -> None:
     """Which views are left out and why, and a button that leads from one to the next.
 

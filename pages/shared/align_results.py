@@ -14,12 +14,12 @@ import streamlit as st
 
 from pages.shared.align_edits import do, edit_bar, edited, edits_of
 from pages.shared.align_methods import pick_table
-from pages.shared.align_notes import show_left_out
+from pages.shared.align_notes import show_beyond, show_left_out
 from pages.shared.align_pictures import before_after, three_cuts
 from pages.shared.align_rounds import show_rounds
 from pages.shared.align_table import RESIDUAL, entries, rows_of, show_table, work_out
 from pages.shared.align_view import VIEW, one_view
-from pages.shared.align_work import Found, Result, residual_key, residual_of, residuals
+from pages.shared.align_work import Found, Result, outside_and_beyond, residual_key, residual_of, residuals
 from pages.shared.looks import CHART_CONFIG, is_dark
 from pages.shared.report_button import stack_report_button
 from pages.shared.run_epochs import HELP_CALIBRATION, calibration
@@ -56,6 +56,7 @@ def show(result: Result) -> None:
     found = _look_at(result)
     edit_bar(result, found)
     now = edited(result, found)
+    show_beyond(found.beyond)
     show_left_out(now.shifts, _open)
     draw: dict[str, Callable[[], None]] = {
         SHIFTS: lambda: _shifts(result, found, now),
@@ -211,7 +212,7 @@ def _downloads(result: Result, found: Found) -> None:
         others = [other for name, other in result.found.items() if name != found.name]
         stack_report_button(
             result.stack, [found, *others], name=result.name, bound_px=result.bound_px,
-            outside=result.outside, file_name=file_name(result.name, "report.html"),
+            outside=outside_and_beyond(result), file_name=file_name(result.name, "report.html"),
         )  # fmt: skip
         size = result.stack.proj.size * 4.0
         if size < LARGE_DOWNLOAD or read_only():

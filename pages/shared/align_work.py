@@ -61,13 +61,17 @@ class Asked:
 
 @dataclass(kw_only=True, eq=False)
 class Found:
-    """The shifts that one method found, by which rounds if it went in rounds, and what was done to them by hand."""
+    """The shifts that one method found, by which rounds if it went in rounds, and what was done to them by hand.
+
+    ``beyond`` are lines of ``beyond_domain``.
+    """
 
     name: str
     made_by: str
     shifts: Shifts
     seconds: float
     rounds: tuple[Round, ...] = ()
+    beyond: tuple[str, ...] = ()
     edits: Edits = field(default_factory=Edits)
 
 
@@ -133,6 +137,15 @@ def outside_of(asked: Sequence[Asked], stack: Stack, stack_key: str) -> dict[str
     return outside
 
 
+def outside_and_beyond(result: Result) -> dict[str, tuple[str, ...]]:
+    """How a stack, and what the networks found in it, differ from what they learned from, by their names."""
+    said = dict(result.outside)
+    for found in result.found.values():
+        name = found.name.removesuffix(REFINED)
+        said[name] = tuple(dict.fromkeys((*said.get(name, ()), *found.beyond)))
+    return {name: lines for name, lines in said.items() if lines or name in result.outside}
+
+
 def found_by(
     asked: Asked, stack: Stack, stack_key: str, progress: Progress | None, on_round: OnRound | None = None
 ) -> Found:
@@ -162,7 +175,7 @@ def found_by(
 
 def find(stack: Stack, asked: Asked, progress: Progress | None = None, on_round: OnRound | None = None) -> Found:
     """Run a method."""
-    from tomoalign_core.align import find_shifts
+    from tomoalign_core.align import beyond_domain, find_shifts
     from tomoalign_core.align.notes import left_out_words
     from tomoalign_core.edits import check_same_scan
     from tomoalign_core.learn.train import choose_device
@@ -186,7 +199,10 @@ def find(stack: Stack, asked: Asked, progress: Progress | None = None, on_round:
     if shifts.used.sum() < LEAST_VIEWS:
         raise InputError(f"too few views could be aligned: {left_out_words(shifts)}")
     seconds = time.perf_counter() - began
-    return Found(name=asked.name, made_by=asked.made_by, shifts=shifts, seconds=seconds, rounds=tuple(rounds))
+    beyond = beyond_domain(shifts, method=asked.method, model=asked.model) if asked.table is None else ()
+    return Found(
+        name=asked.name, made_by=asked.made_by, shifts=shifts, seconds=seconds, rounds=tuple(rounds), beyond=beyond
+    )
 
 
 def is_done(source: Source, asked: list[Asked]) -> bool:

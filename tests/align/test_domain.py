@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tomoalign_core.align.domain import outside_domain
+from tomoalign_core.align.domain import beyond_domain, outside_domain
 from tomoalign_core.config import MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
+from tomoalign_core.geometry import Shifts, angles
 from tomoalign_core.learn.dataset import training_stack
 from tomoalign_core.learn.presets import wide_mix
 from tomoalign_core.samples import sample
@@ -77,3 +78,18 @@ def test_the_unit_of_attenuation_makes_no_difference(unit: float) -> None:
 def test_far_throws_of_some_views_are_nothing_unusual() -> None:
     outliers = MisalignConfig(dx_sigma_px=1, dy_sigma_px=1, outlier_fraction=0.04, outlier_px=30)
     assert told(PLAIN.changed(misalign=outliers)) == ()
+
+
+def test_rolls_far_beyond_those_learned_from_are_told_afterwards() -> None:
+    still, rolls = np.zeros(40), np.random.default_rng(0).normal(0, 1, 40)
+
+    def said(roll_deg: float) -> tuple[str, ...]:
+        table = Shifts.from_arrays(angle_rad=angles(40), dx_px=still, dy_px=still, roll_deg=roll_deg * rolls)
+        return beyond_domain(table, MIX)
+
+    assert said(0) == said(5) == ()
+    (line,) = said(14)
+    assert line.startswith("rolls: views seem to turn by 1")
+    assert "it learned from up to 1.5°" in line
+    thrown = Shifts.from_arrays(angle_rad=angles(40), dx_px=still, dy_px=still, roll_deg=14 * rolls)
+    assert beyond_domain(thrown.left_out(range(40), "it is dark"), MIX) == ()

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tomoalign_core.align import find_shifts, move_views
+from tomoalign_core.align import find_shifts, move_views, predict
 from tomoalign_core.align.predict import predict_shifts
+from tomoalign_core.bench.suite import SUITE
 from tomoalign_core.config import (
     Cnn3dConfig,
     InputError,
@@ -121,3 +122,14 @@ def test_real_scan_with_known_jitter_is_aligned_within_hundredths_of_a_pixel():
     found = predict_shifts(move_views(scan.proj, truth), scan.angle_rad, load_weights("pretrained"))
     score = score_shifts(found, truth)
     assert score.dx_rmse_px <= 0.03 and score.dy_rmse_px <= 0.04
+
+
+def test_views_that_roll_far_are_looked_at_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network finds rolls in parts: of far ones it sees more when it builds on what it saw first."""
+    calm = SUITE["blobs, 3 % noise"].simulation
+    scan = simulate(calm.changed(misalign=calm.misalign.changed(roll_sigma_deg=10), seed=1))
+    twice = score_shifts(find_shifts(scan.proj.numpy(), scan.angle_rad), scan.shifts)
+    monkeypatch.setattr(predict, "FAR_ROLLED_DEG", np.inf)
+    once = score_shifts(find_shifts(scan.proj.numpy(), scan.angle_rad), scan.shifts)
+    assert twice.roll_rmse_deg < 0.6 * once.roll_rmse_deg
+    assert twice.dx_rmse_px < 0.9 * once.dx_rmse_px and twice.dy_rmse_px < 0.9 * once.dy_rmse_px

@@ -1,4 +1,4 @@
-"""A stack with views that cannot be aligned, and a network that learned from others than it."""
+"""A stack with views that cannot be aligned, a network that learned from others than it, and views that roll far."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from tomoalign_core.config import MisalignConfig, NoiseConfig, ScanConfig, SimulationConfig
 from tomoalign_core.files.stacks import write_stack
+from tomoalign_core.geometry import Shifts
 from tomoalign_core.simulate import simulate
 
 EMPTY, NOISE = 5, 9  # views that are the same everywhere, and noise where the object should be
@@ -39,3 +40,13 @@ def weights_of_larger_stacks(path: Path) -> Path:
     scan = ScanConfig(n_views=(45, 90), n_rows=(80, 100), n_cols=(100, 120), range_deg=(115, 360))
     save_weights(path, model.network, model.config, model.shape, learned_from=wide_mix().changed(scan=scan))
     return path
+
+
+def rolling_far(angle_rad: np.ndarray) -> Shifts:
+    """A table of views that roll by 12° (rms), as found by a network that learned from a tenth of that."""
+    n = len(angle_rad)
+    small = np.linspace(0, 0.1, n)
+    return Shifts.from_arrays(
+        angle_rad=angle_rad, dx_px=small, dy_px=small, roll_deg=np.where(np.arange(n) % 2, 12.0, -12.0),
+        dx_sigma_px=small + 0.01, dy_sigma_px=small + 0.01,
+    )  # fmt: skip

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import streamlit as st
 from kit import SCAN, by_label, decoded, live_figures, show, well, words
-from odd_stacks import EMPTY, NOISE, odd_stack, weights_of_larger_stacks
+from odd_stacks import EMPTY, NOISE, odd_stack, rolling_far, weights_of_larger_stacks
 from streamlit.testing.v1 import AppTest
 
 from pages.shared import align_methods
@@ -383,6 +383,22 @@ def test_what_a_network_did_not_learn_from_is_told_before_it_runs_and_stays_in_v
     at.pills(key="methods").set_value(["center-of-mass"]).run()
     at.button(key="align").click().run()
     assert "learned from" not in words(well(at))
+
+
+def test_rolls_far_beyond_those_learned_from_are_told_beside_what_was_found(
+    stack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tomoalign_core import align
+
+    monkeypatch.setattr(align, "find_shifts", lambda _, angle_rad, **__: rolling_far(angle_rad))
+    at = aligned(stack, methods="center-of-mass,network")
+
+    def told() -> list[str]:
+        return [box.value for box in at.warning if "- rolls: views seem to turn by 12° (rms)" in box.value]
+
+    assert not told()
+    at.segmented_control(key="look-at").set_value("network, pretrained").run()
+    assert len(told()) == 1
 
 
 def test_of_several_networks_it_is_told_which_one_did_not_learn_from_it(workspace: Path, trained: Path) -> None:

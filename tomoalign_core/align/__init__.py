@@ -17,7 +17,7 @@ from tomoalign_core.geometry import Shifts
 if TYPE_CHECKING:
     from tomoalign_core.align.refine import Round
 
-__all__ = ["METHODS", "MISSING_METHODS", "find_shifts", "move_views", "outside_domain", "undo_shifts"]
+__all__ = ["METHODS", "MISSING_METHODS", "beyond_domain", "find_shifts", "move_views", "outside_domain", "undo_shifts"]
 
 NETWORK, REFINED = "network", "network+refine"
 NETWORKS = (NETWORK, REFINED)
@@ -117,6 +117,21 @@ def outside_domain(proj: np.ndarray, angle_rad: np.ndarray, *, model: str = "pre
 
     data = learned_from(model)
     return () if data is None else outside(proj, angle_rad, data)
+
+
+def beyond_domain(found: Shifts, *, method: str, model: str = "pretrained") -> tuple[str, ...]:
+    """How what a method found goes beyond what its network learned from, a line each. To be asked after.
+
+    Raises
+    ------
+    InputError
+        If there is no such model.
+    """
+    from tomoalign_core.align.domain import beyond_domain as beyond
+    from tomoalign_core.learn.weights import learned_from
+
+    data = learned_from(model) if method in NETWORKS else None
+    return () if data is None else beyond(found, data)
 
 
 def _find(

@@ -1,4 +1,4 @@
-"""Is a stack of the kind that a network learned from? Told before it is aligned, from the stack alone.
+"""Is a stack of the kind that a network learned from? Told before it is aligned, from the stack alone; of rolls after.
 
 A network says something about any stack. What its answer is worth is known for stacks like those it learned from, and
 for those on which it was measured (its model card); beyond, nobody knows. Nothing here changes an answer.
@@ -18,7 +18,7 @@ from tomoalign_core.align.noise import noise_of
 from tomoalign_core.align.outline import BLUR_PX, blurred_noise, cut_of, whole_views
 from tomoalign_core.align.predict import binning
 from tomoalign_core.config import DatasetConfig
-from tomoalign_core.geometry import Float
+from tomoalign_core.geometry import Float, Shifts
 
 LARGEST_PX, MOST_VIEWS = 96, 240  # a quick look is enough
 OBJECT = 5.0  # times the noise of the blurred views: where an object stands out
@@ -28,6 +28,7 @@ MARGIN, NOISE_MARGIN = 1.2, 1.5  # on shifts and noise, which are estimated
 MOVED_OUT = 0.25  # of the views show only a part; up to so many, dx is as sure as its σ says
 DARK = 0.5  # of the object's contrast lies below the background
 INSIDE = 0.9  # share of the views that must lie in the learned range of shifts; some outliers are nothing unusual
+FAR_ROLLS = 6.0  # times those learned from; up to so many, shifts are as sure as their σ says
 SIGMAS = 1.64  # of a normal jitter: so many move no farther
 
 Stack = NDArray[np.floating]
@@ -51,6 +52,21 @@ def outside_domain(proj: Stack, angle_rad: ArrayLike, learned_from: DatasetConfi
             *_image(small, learned_from),
         )
         if line
+    )
+
+
+def beyond_domain(found: Shifts, learned_from: DatasetConfig) -> tuple[str, ...]:
+    """How what a network found goes beyond what it learned from; a line each, none if it does not.
+
+    That is of rolls, which cannot be told beforehand.
+    """
+    learned = max(_span(recipe.misalign.roll_sigma_deg)[1] for recipe in learned_from.train)
+    rolls = float(np.std(found.roll_deg[found.used])) if found.used.any() else 0.0
+    if rolls <= FAR_ROLLS * learned:
+        return ()
+    return (
+        f"rolls: views seem to turn by {rolls:.0f}° (rms); it learned from up to {learned:g}°: "
+        "shifts are less sure than their σ, and views that turn farther are lost",
     )
 
 

@@ -2,7 +2,8 @@
 
 Views are shown to it in the order of their angles, whatever order they were taken in: it matches neighbours. Views that
 do not look like those beside them afterwards are looked for farther away, and the network looks once more. So it does
-where the object of a wedge turns far off the axis: where it stands is free, and it is reprojected best in the middle.
+where the object of a wedge turns far off the axis: where it stands is free, and it is reprojected best in the middle;
+and where views roll far, of which it finds a part at a time.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from tomoalign_core.align.outline import cut_of, off_axis_px
 from tomoalign_core.config import InputError
 from tomoalign_core.geometry import Shifts, is_wedge
 from tomoalign_core.learn.weights import TrainedModel
+from tomoalign_core.metrics import rms
 
 LEAST_VIEWS = 8  # that are left, for the network to look again without those that were lost
 LARGEST_PX = 400  # wider or taller stacks are binned first: the networks learn on stacks of about 100 px
+FAR_ROLLED_DEG = 5.0  # root mean square over the views; the network learned from a third of that
 FAR_OFF = 0.05  # of the width, that the object's mass stands off the axis
 LARGEST_WORK = 16e9  # views squared times pixels, to which reprojection of each view from all others is proportional
 
@@ -78,7 +81,7 @@ def _better_start(proj: np.ndarray, found: Shifts) -> Shifts | None:
         away = off_axis_px(aligned, start.angle_rad)
         if np.abs(away).max() > FAR_OFF * proj.shape[2] and not cut_of(aligned).sides:
             return replace(start, dx_px=start.dx_px + away)
-    return start if further.any() else None
+    return start if further.any() or rms(found.roll_deg) > FAR_ROLLED_DEG else None
 
 
 def _look(

@@ -125,8 +125,8 @@ def align(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
     """Find the shifts of a scan and, with --out, undo them. A truth inside the file is used for the score only."""
-    from tomoalign_core.align import find_shifts
-    from tomoalign_core.align.notes import confidence_words, left_out_words
+    from tomoalign_core.align import beyond_domain, find_shifts
+    from tomoalign_core.align.notes import OUTSIDE, confidence_words, left_out_words
     from tomoalign_core.align.rounds import outcome, told
     from tomoalign_core.files.shifts import write_csv
     from tomoalign_core.learn.train import choose_device
@@ -166,6 +166,8 @@ def align(
         typer.echo(f"refined: {outcome(rounds)}", err=True)
     if words := confidence_words(found):
         typer.echo(words)
+    for line in beyond_domain(found, method=method, model=model):
+        typer.echo(f"note: {OUTSIDE}: {line}")
     if not found.used.all():
         typer.echo(left_out_words(found))
     axis_px = None

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tomoalign_core.align import NETWORKS, find_shifts, outside_domain, undo_shifts
+from tomoalign_core.align import NETWORKS, beyond_domain, find_shifts, outside_domain, undo_shifts
 from tomoalign_core.align.notes import OUTSIDE, left_out_words, outside_lines
 from tomoalign_core.align.refine import Round
 from tomoalign_core.align.residual import held_out_residual
@@ -111,6 +111,9 @@ def aligned_report(
             on_round=rounds.append,
         )  # fmt: skip
         name = method.replace("network", f"network {model}")
+        if beyond := beyond_domain(shifts, method=method, model=model):
+            of_network = f"network {model}"
+            outside[of_network] = tuple(dict.fromkeys((*outside[of_network], *beyond)))
         found.append(Alignment(name=name, shifts=shifts, seconds=time.perf_counter() - began, rounds=rounds))
     known = simulated(stack)
     if known is None:
