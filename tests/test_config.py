@@ -50,8 +50,8 @@ def test_changed_copy_is_validated_and_leaves_the_original():
     scan = ScanConfig(n_views=60)
     assert scan.changed(n_views=7) == ScanConfig(n_views=7)
     assert scan.n_views == 60
-    with pytest.raises(ValidationError, match="outside 2 to 4000"):
-        scan.changed(n_views=1)
+    with pytest.raises(ValidationError, match="outside 3 to 4000"):
+        scan.changed(n_views=2)
 
 
 # ---------------------------------------------------------------- keys
@@ -136,7 +136,7 @@ def test_precision_and_schedule_make_another_training(later: dict[str, object]):
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ('{"scan": {"n_views": 1}}', "c.json: scan.n_views = 1: 1 is outside 2 to 4000"),
+        ('{"scan": {"n_views": 2}}', "c.json: scan.n_views = 2: 2 is outside 3 to 4000"),
         ('{"scan": {"n_rows": [90, 80]}}', "c.json: scan.n_rows = [90, 80]: the range (90, 80) runs backwards"),
         ('{"noise": {"gain": 1.5}}', "c.json: noise.gain = 1.5: 1.5 is outside 0 to 0.9"),
         ('{"sead": 3}', "c.json: sead = 3: extra inputs are not permitted; there are scan, phantom, misalign"),

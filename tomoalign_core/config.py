@@ -177,7 +177,7 @@ class PhantomConfig(Settings):
 class ScanConfig(Settings):
     """Detector and angles."""
 
-    n_views: Count(2, 4000) = Field(60, description="Projections")  # type: ignore[valid-type]
+    n_views: Count(3, 4000) = Field(60, description="Projections")  # type: ignore[valid-type]
     n_rows: Count(8, 4096) = Field(80, description="Detector rows, px")  # type: ignore[valid-type]
     n_cols: Count(8, 4096) = Field(104, description="Detector columns, px")  # type: ignore[valid-type]
     range_deg: Span(1.0, 3600.0) = Field(180.0, description="Angular range, degrees")  # type: ignore[valid-type]

@@ -258,7 +258,7 @@ def sight(choice: Choice) -> None:
     found = reaches_of(choice.config.model_dump_json())
     _, rows, cols = choice.shape
     px = -(-max(rows, cols) // LARGEST_PX)
-    scan = ScanConfig(n_views=2, n_rows=max(rows // px, 8), n_cols=max(cols // px, 8))
+    scan = ScanConfig(n_views=3, n_rows=max(rows // px, 8), n_cols=max(cols // px, 8))
     view = preview(SimulationConfig(scan=scan, seed=7).to_json(indent=None)).aligned[0]
     left, right = st.columns([3, 2], gap="medium")
     extents = {reach.part: (reach.rows, reach.cols) for reach in found}
