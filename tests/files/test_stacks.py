@@ -451,3 +451,10 @@ def test_what_no_mending_helps_is_refused(tmp_path: Path, proj: np.ndarray) -> N
         torn[holes] = np.nan
         np.savez(tmp_path / f"{number}.npz", proj=torn, angles_deg=np.rad2deg(ANGLE))
         refused(tmp_path / f"{number}.npz", "pixels are NaN or infinite", "the first in view")
+
+
+def test_the_file_of_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    for number in range(3):
+        tifffile.imwrite(tmp_path / f"view_{number}.tif", np.zeros((8, 8), np.float32))
+    (tmp_path / "view_1.tif").write_text("no picture")
+    refused(tmp_path, str(tmp_path / "view_1.tif"), "cannot be read")

@@ -43,10 +43,10 @@ def weights_of_larger_stacks(path: Path) -> Path:
 
 
 def rolling_far(angle_rad: np.ndarray) -> Shifts:
-    """A table of views that roll by 12° (rms), as found by a network that learned from a tenth of that."""
+    """A table of views that roll by 15° (rms), as found by a network that learned from a tenth of that."""
     n = len(angle_rad)
     small = np.linspace(0, 0.1, n)
     return Shifts.from_arrays(
-        angle_rad=angle_rad, dx_px=small, dy_px=small, roll_deg=np.where(np.arange(n) % 2, 12.0, -12.0),
+        angle_rad=angle_rad, dx_px=small, dy_px=small, roll_deg=np.where(np.arange(n) % 2, 15.0, -15.0),
         dx_sigma_px=small + 0.01, dy_sigma_px=small + 0.01,
     )  # fmt: skip

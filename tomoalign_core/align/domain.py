@@ -28,7 +28,8 @@ MARGIN, NOISE_MARGIN = 1.2, 1.5  # on shifts and noise, which are estimated
 MOVED_OUT = 0.25  # of the views show only a part; up to so many, dx is as sure as its σ says
 DARK = 0.5  # of the object's contrast lies below the background
 INSIDE = 0.9  # share of the views that must lie in the learned range of shifts; some outliers are nothing unusual
-FAR_ROLLS = 6.0  # times those learned from; up to so many, shifts are as sure as their σ says
+FAR_ROLLS = 8.0  # times those learned from; up to so many, shifts are found as well as of others
+LOST_DEG = 25  # and more: views that turn so far are lost, some of them
 SIGMAS = 1.64  # of a normal jitter: so many move no farther
 
 Stack = NDArray[np.floating]
@@ -65,8 +66,8 @@ def beyond_domain(found: Shifts, learned_from: DatasetConfig) -> tuple[str, ...]
     if rolls <= FAR_ROLLS * learned:
         return ()
     return (
-        f"rolls: views seem to turn by {rolls:.0f}° (rms); it learned from up to {learned:g}°: "
-        "shifts are less sure than their σ, and views that turn farther are lost",
+        f"rolls: views seem to turn by {rolls:.0f}° (rms); it learned from up to {learned:g}°: of those that turn by "
+        f"over {LOST_DEG}° some are lost or wrong, and σ is too small",
     )
 
 

@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from tomoalign_core.align.binning import binned, binned_shifts, in_units
 from tomoalign_core.align.together import Together
 from tomoalign_core.geometry import Float, Shifts, placed_as
+from tomoalign_core.metrics import rms
 
 MOST_VIEWS = 800  # the equations of all views are solved at once
 LEAST_VIEWS = 3
 LARGEST_WORK = 1.2e9  # views squared times pixels; beyond, views are binned
+TURNED_DEG = 1.0  # root mean square, by a step: views so far from where it saw them are looked at from there once more
+MOST_STEPS = 6
 MOST_AWAY = 0.5  # of the width aside, or of the height up or down; views farther off take no part
 
 
@@ -92,13 +95,19 @@ class Joint:
 def step_together(proj: NDArray[np.floating], angle_rad: Float, start: Shifts) -> Shifts:
     """What one step of all views together makes of a table of a stack (N, V, U) of attenuation; gauge-free.
 
-    A table that states no σ is given back as it is, as are those of fewer than 3 and of more than 800 used views.
+    While a step turns views by more than a degree (root mean square) another follows, up to six. A table that states
+    no σ is given back as it is, as are those of fewer than 3 and of more than 800 used views.
     """
     known = np.isfinite(start.dx_sigma_px[start.used]).all() and np.isfinite(start.dy_sigma_px[start.used]).all()
     if not known or not LEAST_VIEWS <= start.used.sum() <= MOST_VIEWS:
         return start
     joint = Joint(proj, angle_rad, start)
-    joint.improve()
+    found = None
+    for _ in range(MOST_STEPS):
+        joint.improve()
+        before, found = found or joint.start, joint.table
+        if rms((found.roll_deg - before.roll_deg)[found.used]) < TURNED_DEG:
+            break
     return joint.table
 
 

@@ -69,10 +69,14 @@ def read_raw(path: Path, data_path: str | None, angles_data_path: str | None) ->
     except InputError:
         raise
     except FAULTS as error:
-        reason = (str(error).splitlines() or [""])[0] or type(error).__name__
-        short = textwrap.shorten(reason, 160, placeholder=" …")
-        closed = short + ")" * (short.count("(") - short.count(")"))
-        raise InputError(f"{path}: cannot be read: {closed}; is it damaged, cut short or of another format?") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+    short = textwrap.shorten(reason, 160, placeholder=" …")
+    closed = short + ")" * (short.count("(") - short.count(")"))
+    return InputError(f"{path}: cannot be read: {closed}; is it damaged, cut short or of another format?")
 
 
 def _reader(path: Path) -> Callable[[Path, str | None, str | None], RawStack]:
@@ -189,13 +193,20 @@ def _read_tiff(path: Path, data_path: str | None, angles_data_path: str | None) 
     if not pages:
         raise InputError(f"{path}: a folder without .tif or .tiff files; give a folder of TIFFs, or {SUPPORTED}")
     pages.sort(key=lambda p: [int(part) if part.isdigit() else part.lower() for part in re.split(r"(\d+)", p.name)])
-    views = [tifffile.imread(page) for page in pages]
+    views = [_page(page) for page in pages]
     for page, view in zip(pages, views, strict=True):
         if view.ndim != 2 or view.shape != views[0].shape:
             raise InputError(
                 f"{page}: has the shape {view.shape}, but {pages[0].name} has {views[0].shape}; one view a file"
             )
     return RawStack(data=np.stack(views))
+
+
+def _page(path: Path) -> NDArray[Any]:
+    try:
+        return tifffile.imread(path)
+    except FAULTS as error:
+        raise _unreadable(path, error) from None
 
 
 def _read_numpy(path: Path, data_path: str | None, angles_data_path: str | None) -> RawStack:
