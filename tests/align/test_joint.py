@@ -201,3 +201,18 @@ def test_slow_movements_in_dx_stay_the_more_the_larger_the_stack(monkeypatch: py
     large = moved()
     assert large[0] < 0.6 * usual[0]
     assert large[1] == pytest.approx(usual[1], rel=0.2)
+
+
+@pytest.mark.parametrize(("roll_deg", "noise"), [(0.0, 0.0), (0.2, 0.0), (0.0, 0.003)])
+def test_without_noise_rolls_must_explain_more_than_what_the_model_errs_by(roll_deg: float, noise: float) -> None:
+    stack = simulate(
+        SimulationConfig(
+            scan=ScanConfig(n_views=24, n_rows=40, n_cols=48),
+            misalign=MisalignConfig(dx_sigma_px=3, dy_sigma_px=1, roll_sigma_deg=roll_deg),
+            noise=NoiseConfig(gaussian=noise),
+            seed=103,
+        )
+    )
+    for method in ("network", "network+refine"):
+        found = find_shifts(stack.proj.numpy(), stack.angle_rad, method=method)
+        assert found.roll_deg.any() == (roll_deg > 0)

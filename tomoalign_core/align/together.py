@@ -32,6 +32,9 @@ Stack = NDArray[np.floating]
 
 FARTHEST_PX = 3.0  # in one round: gradients see no farther
 BY_CHANCE = 0.01  # of stacks that do not roll, in which rolls are found all the same
+UNLIKE = (
+    6.0  # times what chance explains, and more, of a stack without noise: there the model errs by more than that does
+)
 SURE = 5.0  # times what chance explains: rolls of a start that explain less are looked for from none
 # Of the start's σ, what a refined one is not below: the model is not the object, and its errors no noise.
 LEAST_SIGMA = 0.65
@@ -48,7 +51,9 @@ class Together:
     _field: Field
     _foretold: Stack  # the object in the aligned views
     _misread: float  # of the slopes along v, see ``noise_in_slope``
-    _explained = np.inf  # by rolls, over what chance would
+    _explained = (
+        np.inf
+    )  # by rolls, over what chance would of a stack that is all noise; at least ``_by_chance`` if true
 
     def __init__(self, stack: NDArray[np.float32], angle: Float, start: Shifts) -> None:
         n = len(stack)
@@ -72,6 +77,7 @@ class Together:
         self._row = _middle_row_of(self._foretold)
         self._prior = prior_of(start, largest=float(np.abs(self._proj).max()))
         self._clear = 1 - (noise_floor(self._proj) / self._noise) ** 2
+        self._by_chance = 1 + UNLIKE * (1 - self._clear)
         self._cut = cut_of(whole[:, ROWS_BEYOND:-ROWS_BEYOND])
         self._belief = belief_of(self._cut, start, clear=self._clear)
         self._moments_move_dx = moments_move_dx(self._cut, angle, clear=self._clear)
@@ -94,7 +100,7 @@ class Together:
             # noise is taken out of slopes by what is near, the view itself included: then chance explains more
             plain = ways_of(told, seen, row=self._row, noise=None)
             self._explained = self._explained_by_roll(*self._told_by_field(whole, plain, share))
-            if self._explained < 1:
+            if self._explained < self._by_chance:
                 self._belief = (*self._belief[:2], 0.0, *self._belief[3:])
         information, slope = self._told_by_field(whole, ways, share)
         ridge = 1e-9 * np.diag(information).max()
@@ -183,7 +189,7 @@ class Together:
     @property
     def may_not_roll(self) -> bool:
         """Whether the rolls of the start explain little: what views look like has been told from views so rolled."""
-        return bool(self._start.roll_deg.any()) and self._explained < SURE
+        return bool(self._start.roll_deg.any()) and self._explained < max(SURE, self._by_chance)
 
     def start_without_roll(self) -> Shifts:
         """The start, with every view's object where it was, but not turned."""
