@@ -32,9 +32,7 @@ Stack = NDArray[np.floating]
 
 FARTHEST_PX = 3.0  # in one round: gradients see no farther
 BY_CHANCE = 0.01  # of stacks that do not roll, in which rolls are found all the same
-UNLIKE = (
-    6.0  # times what chance explains, and more, of a stack without noise: there the model errs by more than that does
-)
+UNLIKE = 6.0  # times more than that they must explain in a stack without noise, where the model errs by more
 SURE = 5.0  # times what chance explains: rolls of a start that explain less are looked for from none
 # Of the start's σ, what a refined one is not below: the model is not the object, and its errors no noise.
 LEAST_SIGMA = 0.65
@@ -51,9 +49,7 @@ class Together:
     _field: Field
     _foretold: Stack  # the object in the aligned views
     _misread: float  # of the slopes along v, see ``noise_in_slope``
-    _explained = (
-        np.inf
-    )  # by rolls, over what chance would of a stack that is all noise; at least ``_by_chance`` if true
+    _explained = np.inf  # by rolls, over what chance would: by real ones ``_by_chance`` at least
 
     def __init__(self, stack: NDArray[np.float32], angle: Float, start: Shifts) -> None:
         n = len(stack)
