@@ -216,3 +216,19 @@ def test_without_noise_rolls_must_explain_more_than_what_the_model_errs_by(roll_
     for method in ("network", "network+refine"):
         found = find_shifts(stack.proj.numpy(), stack.angle_rad, method=method)
         assert found.roll_deg.any() == (roll_deg > 0)
+
+
+def test_sigma_is_that_of_a_step_and_counts_the_noise_of_what_views_are_held_against(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stack = scans(SUITE["blobs, 20 % noise"], 1)[0]
+    start = predict_shifts(stack.proj.numpy(), stack.angle_rad, load_weights("pretrained"))
+
+    def stepped() -> Shifts:
+        return step_together(stack.proj.numpy(), stack.angle_rad, start)
+
+    found = stepped()
+    assert (found.dx_sigma_px < 0.95 * start.dx_sigma_px).all()
+    monkeypatch.setattr(together, "noise_in_slope", lambda *_: 0.0)
+    ratio = found.dy_sigma_px / stepped().dy_sigma_px
+    assert 1.05 < np.median(ratio) < 1.2

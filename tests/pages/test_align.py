@@ -18,13 +18,14 @@ from odd_stacks import EMPTY, NOISE, odd_stack, rolling_far, weights_of_larger_s
 from streamlit.testing.v1 import AppTest
 
 from pages.shared import align_methods
+from pages.shared.align_work import Found, Result, outside_and_beyond
 from tomoalign_core import engines
 from tomoalign_core.align import move_views, undo_shifts
 from tomoalign_core.align.refine import EVEN
 from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.config import MisalignConfig, NoiseConfig, ScanConfig, SimulationConfig
 from tomoalign_core.files.shifts import read_csv, to_csv, to_nabu, to_xf, write_csv
-from tomoalign_core.files.stacks import write_stack
+from tomoalign_core.files.stacks import Stack, write_stack
 from tomoalign_core.geometry import Shifts, compose
 from tomoalign_core.metrics import score_shifts
 from tomoalign_core.samples import SAMPLES
@@ -399,6 +400,18 @@ def test_rolls_far_beyond_those_learned_from_are_told_beside_what_was_found(
     assert not told()
     at.segmented_control(key="look-at").set_value("network, pretrained").run()
     assert len(told()) == 1
+
+
+def test_what_is_told_afterwards_stands_in_the_report_beside_what_is_told_before() -> None:
+    def found(name: str, *beyond: str) -> Found:
+        return Found(name=name, made_by=name, shifts=rolling_far(np.arange(4.0)), seconds=1.0, beyond=beyond)
+
+    tables = [found("network, a", "rolls: far"), found("network, a, refined", "rolls: far"), found("centre of mass")]
+    result = Result(
+        key="", name="", stack=Stack(proj=np.zeros((4, 8, 8), np.float32), angle_rad=np.arange(4.0), source="s"),
+        bound_px=None, outside={"network, a": ("size: small",)}, found={one.name: one for one in tables},
+    )  # fmt: skip
+    assert outside_and_beyond(result) == {"network, a": ("size: small", "rolls: far")}
 
 
 def test_of_several_networks_it_is_told_which_one_did_not_learn_from_it(workspace: Path, trained: Path) -> None:

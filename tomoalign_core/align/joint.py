@@ -105,7 +105,8 @@ def step_together(proj: NDArray[np.floating], angle_rad: Float, start: Shifts) -
     found = None
     for _ in range(MOST_STEPS):
         joint.improve()
-        before, found = found or joint.start, joint.table
+        before = joint.start if found is None else found
+        found = joint.table
         if rms((found.roll_deg - before.roll_deg)[found.used]) < TURNED_DEG:
             break
     return joint.table
