@@ -37,6 +37,6 @@ def outcome(rounds: Sequence[Round]) -> str:
 MEANING = (
     "Round 0 is what the network sees, without rolls that are chance. Each round then moves all views together, and is "
     "judged by the held-out residual: how much of a view the others do not explain. Noise keeps that above 0 however "
-    "well the views are aligned; of rounds whose residuals differ by less than 0.02 % the last is kept. The step is how "
-    "far a round moved the views, root mean square over dx and dy."
+    "well the views are aligned; of rounds whose residuals differ by less than 0.02 % the last is kept. The step is "
+    "how far a round moved the views, root mean square over dx and dy."
 )
