@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tomoalign_core.align.moments import told_by_moments
-from tomoalign_core.align.ways import LEVER_PX, ways_of
+from tomoalign_core.align.ways import LEVER_PX, PLAIN, ways_of
 from tomoalign_core.geometry import Float, angles, centred_axis, remove_gauge
 
 VIEWS, ROWS, COLS, NOISE = 40, 60, 80, 0.02
@@ -36,7 +36,7 @@ def told(
 ) -> tuple[Float, dict[str, Float]]:
     """The information, and the likeliest movements by their names; rolls in px."""
     seen = np.ones(still.shape, bool) if seen is None else seen
-    ways = ways_of(still, seen, row=0.0, noise=None)
+    ways = ways_of(still, seen, row=0.0, slopes=PLAIN)
     information, likeliest = told_by_moments(seen_as, seen, still, ways, angle, noise=NOISE)
     assert np.allclose(information, information.T)
     return information, dict(zip(WAYS, likeliest.reshape(5, -1), strict=True))

@@ -25,7 +25,7 @@ from tomoalign_core.align.joint import Joint
 from tomoalign_core.align.lost import leave_out_lost
 from tomoalign_core.align.outline import background_of
 from tomoalign_core.align.predict import predict_shifts
-from tomoalign_core.align.ways import ways_of
+from tomoalign_core.align.ways import Slopes, ways_of
 from tomoalign_core.bench.suite import SUITE, scans
 from tomoalign_core.geometry import placed_as
 from tomoalign_core.learn.weights import load_weights
@@ -98,9 +98,9 @@ def true_views(scan: LabelledScan, joint: Joint) -> Iterator[None]:
     aligned, _ = undo_shifts(clean - background_of(clean)[:, None, None], truth)
     views = np.pad(aligned, ((0, 0), (together.ROWS_BEYOND,) * 2, (0, 0)), mode="reflect")
 
-    def of_true(told: np.ndarray, seen: np.ndarray, *, row: float, noise: tuple[float, float]) -> list[np.ndarray]:
+    def of_true(told: np.ndarray, seen: np.ndarray, *, row: float, slopes: Slopes) -> list[np.ndarray]:
         unit = float((views * told).sum() / (views**2).sum())  # of the stack in the steps
-        return ways_of(unit * views, seen, row=row, noise=None)
+        return ways_of(unit * views, seen, row=row, slopes=Slopes())
 
     with mock.patch.object(together, "ways_of", of_true):
         yield

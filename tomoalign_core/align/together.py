@@ -24,7 +24,7 @@ from tomoalign_core.align.moments import told_by_moments
 from tomoalign_core.align.noise import UnevenNoise, noise_floor, noise_of, uneven_noise
 from tomoalign_core.align.outline import background_of, cut_of, place_of_object, with_object_aside
 from tomoalign_core.align.pattern import fixed_pattern
-from tomoalign_core.align.ways import LEVER_PX, noise_in_slope, noise_of_slopes, ways_of
+from tomoalign_core.align.ways import LEVER_PX, PLAIN, Slopes, learn_slopes, noise_in_slope, ways_of
 from tomoalign_core.geometry import Float, Shifts, centred_axis, gauge_functions, turned_about
 from tomoalign_core.metrics import rms
 
@@ -46,7 +46,9 @@ class Together:
     """The movements of a stack (N, V, U), all used, and what is known of them; ``improve`` is a Gauss-Newton round."""
 
     _noise: float
+    _clear: float  # the share of the noise that is not its floor, in variance
     _field: Field
+    _slopes: Slopes
     _foretold: Stack  # the object in the aligned views
     _misread: float  # of the slopes along v, see ``noise_in_slope``
     _explained = np.inf  # by rolls, over what chance would: by real ones ``_by_chance`` at least
@@ -72,7 +74,6 @@ class Together:
             whole = self._see()
         self._row = _middle_row_of(self._foretold)
         self._prior = prior_of(start, largest=float(np.abs(self._proj).max()))
-        self._clear = 1 - (noise_floor(self._proj) / self._noise) ** 2
         self._by_chance = 1 + UNLIKE * (1 - self._clear)
         self._cut = cut_of(whole[:, ROWS_BEYOND:-ROWS_BEYOND])
         self._belief = belief_of(self._cut, start, clear=self._clear)
@@ -89,12 +90,13 @@ class Together:
         whole = self._field.fill(aligned, share, self._foretold, rounds=FILL_ROUNDS)
         self._foretold = self._field.foretell(whole)
         told = self._field.foretell_by_others(whole)
-        ways = ways_of(told, seen, row=self._row, noise=self._noise_of_slopes)
-        self._misread = noise_in_slope(ways[1], seen, self._noise_of_slopes[1])
+        ways = ways_of(told, seen, row=self._row, slopes=self._slopes)
+        self._misread = noise_in_slope(ways[1], seen, self._slopes.noise[1])
         if self._asks_for_roll:
             self._asks_for_roll = False
-            # noise is taken out of slopes by what is near, the view itself included: then chance explains more
-            plain = ways_of(told, seen, row=self._row, noise=None)
+            # noise is taken out of slopes by what is near, the view itself included: then chance explains more; and by
+            # fine details, in which the model errs most, it does as well
+            plain = ways_of(told, seen, row=self._row, slopes=PLAIN)
             self._explained = self._explained_by_roll(*self._told_by_field(whole, plain, share))
             if self._explained < self._by_chance:
                 self._belief = (*self._belief[:2], 0.0, *self._belief[3:])
@@ -119,6 +121,7 @@ class Together:
     def _see(self) -> Stack:
         """Learn what the object is like from the aligned views; given back are those, what was not seen put in."""
         self._noise = noise_of(self._proj) if self._uneven is None else float(self._uneven.sigma[0])
+        self._clear = 1 - (noise_floor(self._proj) / self._noise) ** 2
         aligned, seen = self._aligned()
         self._field = Field(self._angle, aligned, self._noise)
         if self._uneven is None:
@@ -126,7 +129,9 @@ class Together:
         share = self._share(seen)
         whole = self._field.fill(aligned, share, self._foretold, rounds=FILL_ROUNDS)
         self._foretold = self._field.foretell(whole)
-        self._noise_of_slopes = noise_of_slopes(self._field, share, self._noise, even=self._uneven is None)
+        self._slopes = learn_slopes(
+            self._field, whole, share, noise=self._noise, clear=self._clear, even=self._uneven is None
+        )
         return whole
 
     def _in_place(self, aligned: Stack) -> Stack:

@@ -6,6 +6,8 @@ looks like a slope along its rim would count as knowledge of the roll.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -14,7 +16,8 @@ from tomoalign_core.align.field import FILL_ROUNDS, Field
 from tomoalign_core.geometry import Float, centred_axis
 
 LEVER_PX = 20.0  # a roll is counted as the movement this far from the centre
-TEMPLATE_BLUR_PX = 0.7
+FINE_PX = 0.9  # what a blur of this width takes away are fine details
+DIFFERENCE = np.array([1, -8, 0, 8, -1]) / 12  # of fourth order: that of neighbours alone takes fine details for less
 NEAR_PX, NEAR_VIEWS = 1.5, 3.0  # over which slopes are compared with their noise
 LEAST_NOISE = 1e-9  # of stacks in units of their largest values
 NOISE_BLUR_PX = 3.0
@@ -23,9 +26,26 @@ NOISE_MARGIN = 3.0  # times the variance of the noise that is taken out of slope
 
 Stack = NDArray[np.floating]
 SlopeNoise = tuple[Float | float, Float | float]  # along u and along v
+NO_NOISE: SlopeNoise = (LEAST_NOISE, LEAST_NOISE)
 
 
-def ways_of(told: Stack, seen: NDArray[np.bool_], *, row: float, noise: SlopeNoise | None) -> list[Stack]:
+class Slopes(NamedTuple):
+    """How the slopes of templates are told, along u and along v.
+
+    Attributes
+    ----------
+    sharp : the share of fine details that is kept: of those that are noise, none.
+    noise : what noise leaves in the slopes, standard deviation: one for all pixels, or by pixel (V, U).
+    """
+
+    sharp: tuple[float, float] = (1.0, 1.0)
+    noise: SlopeNoise = NO_NOISE
+
+
+PLAIN = Slopes(sharp=(0.0, 0.0))
+
+
+def ways_of(told: Stack, seen: NDArray[np.bool_], *, row: float, slopes: Slopes) -> list[Stack]:
     """How views change with dx, dy, roll, gain and offset: each (N, V, U), 0 where not seen.
 
     Parameters
@@ -33,30 +53,49 @@ def ways_of(told: Stack, seen: NDArray[np.bool_], *, row: float, noise: SlopeNoi
     told : (N, V, U) each view as the others foretell it. A view's own noise, which is not in it, would be taken for a
         change of its gain, more in some views than in others, and where the border cuts the object off for dy as well.
     row : about which the views roll, from the centre.
-    noise : of the slopes along u and v, see ``noise_of_slopes``, which is taken out of what a roll changes; or None.
+    slopes : how they are told, see ``learn_slopes``; their noise is taken out of what a roll changes.
     """
-    across, down = _slopes(told)
+    across, down = _slopes_of(told, slopes.sharp)
     v, u = centred_axis(told.shape[1])[:, None] - row, centred_axis(told.shape[2])
-    clear_across, clear_down = (across, down) if noise is None else _without_noise(across, down, noise)
+    clear_across, clear_down = _without_noise(across, down, slopes.noise)
     roll = (v * clear_across - u * clear_down) / LEVER_PX
     return [way * seen for way in (-across, -down, roll, told, np.ones_like(across))]
 
 
-def noise_of_slopes(field: Field, share: Stack, noise: float, *, even: bool) -> SlopeNoise:
-    """The standard deviation that the noise of all other views leaves in the slopes of each, along u and v.
+def learn_slopes(field: Field, whole: Stack, share: Stack, *, noise: float, clear: float, even: bool) -> Slopes:
+    """How the slopes of views (N, V, U) are to be told from what all others foretell of each.
 
-    One for all pixels where the noise is ``even``; else by pixel (V, U), as the views (N, V, U) show it in the mean.
-    ``share`` is what the noise, the least of all pixels, is of that of each, in variance, and 0 where not seen.
+    Noise in the views leaves its own in what they foretell. Of fine details that share is kept which is not noise, as
+    by Wiener's filter; and less where the noise is hardly more than what pixels leave of sharp edges, which passes for
+    details that no other view shows.
+
+    Parameters
+    ----------
+    share : what the noise, the least of all pixels, is of that of each, in variance, and 0 where not seen.
+    clear : the share of the noise that is not its floor, in variance.
+    even : whether one noise goes for all pixels; else it is told by pixel, as the views show it in the mean.
     """
-    pixels = np.random.default_rng(0).normal(0, noise, share.shape).astype(np.float32)
+    pixels = np.random.default_rng(0).normal(0, noise, whole.shape).astype(np.float32)
+    if not even:
+        pixels /= np.sqrt(np.where(share > 0, share, 1))
+        pixels = field.fill(pixels, share, np.zeros_like(pixels), rounds=FILL_ROUNDS)
+    noise_told = field.foretell_by_others(pixels)
+    noise_in_fine, in_fine = (
+        [float(np.mean(slope[share > 0] ** 2, dtype=float)) for slope in _slopes_of(_fine(each), (1.0, 1.0))]
+        for each in (noise_told, field.foretell_by_others(whole))
+    )
+    sharp_across, sharp_down = (
+        clear * max(0.0, 1 - of_noise / max(of_all, 1e-30))
+        for of_noise, of_all in zip(noise_in_fine, in_fine, strict=True)
+    )
+    sharp = sharp_across, sharp_down
+    slopes = _slopes_of(noise_told, sharp)
     if even:
-        across, down = _slopes(field.foretell_by_others(pixels))
-        return max(float(across.std()), LEAST_NOISE), max(float(down.std()), LEAST_NOISE)
-    pixels /= np.sqrt(np.where(share > 0, share, 1))
-    whole = field.fill(pixels, share, np.zeros_like(pixels), rounds=FILL_ROUNDS)
-    power = ((slopes**2).mean(0) for slopes in _slopes(field.foretell_by_others(whole)))
-    across, down = (np.sqrt(ndimage.gaussian_filter(one, NOISE_BLUR_PX)).clip(LEAST_NOISE) for one in power)
-    return across, down
+        across, down = (max(float(slope.std()), LEAST_NOISE) for slope in slopes)
+        return Slopes(sharp, (across, down))
+    power = (ndimage.gaussian_filter((slope**2).mean(0), NOISE_BLUR_PX) for slope in slopes)
+    across_by_pixel, down_by_pixel = (np.sqrt(one).clip(LEAST_NOISE) for one in power)
+    return Slopes(sharp, (across_by_pixel, down_by_pixel))
 
 
 def noise_in_slope(slope: Stack, seen: NDArray[np.bool_], noise: Float | float) -> float:
@@ -71,9 +110,19 @@ def noise_in_slope(slope: Stack, seen: NDArray[np.bool_], noise: Float | float) 
     return of_noise / max(whole - of_noise, LEAST_SLOPE * whole, 1e-30)
 
 
-def _slopes(told: Stack) -> tuple[Stack, Stack]:
-    down, across = np.gradient(ndimage.gaussian_filter(told, (0, TEMPLATE_BLUR_PX, TEMPLATE_BLUR_PX)), axis=(1, 2))
+def _slopes_of(told: Stack, sharp: tuple[float, float]) -> tuple[Stack, Stack]:
+    """Along u and along v, with such shares of the fine details."""
+    fine = _fine(told)
+    across, down = (
+        ndimage.correlate1d(told - (1 - share) * fine, DIFFERENCE, axis=axis, mode="nearest")
+        for share, axis in zip(sharp, (2, 1), strict=True)
+    )
     return across, down
+
+
+def _fine(told: Stack) -> Stack:
+    found: Stack = told - ndimage.gaussian_filter(told, (0, FINE_PX, FINE_PX))
+    return found
 
 
 def _without_noise(across: Stack, down: Stack, noise: SlopeNoise) -> tuple[Stack, Stack]:
