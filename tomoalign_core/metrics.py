@@ -90,7 +90,8 @@ def cramer_rao(clean: ArrayLike, *, gaussian: float = 0.0, counts: float | None 
 
     One view against a known template: ``1 / σ_dx² = Σ (∂p/∂u)² / var(p)`` with var = ``gaussian``² and, for
     ``counts`` photons a pixel of the open beam, exp(p) / counts more, the variance of ``-log`` of a Poisson count.
-    Derivatives are central differences. See Kay (1993), *Estimation Theory*, section 3.5.
+    Derivatives are central differences, as of a template that is known on its pixels only; between them views of sharp
+    edges change by more (``tests/benchmarks/pixels.py``). See Kay (1993), *Estimation Theory*, section 3.5.
 
     Parameters
     ----------

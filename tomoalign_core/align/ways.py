@@ -42,7 +42,7 @@ class Slopes(NamedTuple):
     noise: SlopeNoise = NO_NOISE
 
 
-PLAIN = Slopes(sharp=(0.0, 0.0))
+PLAIN = Slopes(sharp=(0.0, 0.0))  # of blurred templates, which show nothing of what the model errs by
 
 
 def ways_of(told: Stack, seen: NDArray[np.bool_], *, row: float, slopes: Slopes) -> list[Stack]:

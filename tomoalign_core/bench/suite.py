@@ -156,12 +156,10 @@ def _simulated(simulation: SimulationConfig, points: int) -> LabelledScan:
     """A stack whose pixels show the mean of so many points along each side; of the noise, the Gaussian."""
     if points == 1:
         return simulate(simulation)
-    scan, stage, gaussian = simulation.scan, simulation.misalign, simulation.noise.gaussian
-    lengths = {name: points * getattr(stage, name) for name in ("dx_sigma_px", "dy_sigma_px", "uniform_px", "drift_px")}
-    finer = scan.changed(n_rows=points * scan.n_rows, n_cols=points * scan.n_cols)
-    fine = simulate(simulation.changed(scan=finer, misalign=stage.changed(**lengths), noise=NoiseConfig()))
+    fine = simulate(finer(simulation, points))
     clean = binned(fine.clean.numpy(), points)
     clean /= clean.max()
+    gaussian = simulation.noise.gaussian
     noise = np.random.default_rng(simulation.seed).normal(0, gaussian, clean.shape)
     return LabelledScan(
         proj=torch.from_numpy(clean + noise.astype(np.float32)),
@@ -169,6 +167,17 @@ def _simulated(simulation: SimulationConfig, points: int) -> LabelledScan:
         shifts=binned_shifts(fine.shifts, points),
         gaussian=gaussian,
         counts=None,
+    )
+
+
+def finer(simulation: SimulationConfig, points: int) -> SimulationConfig:
+    """The same object and movements without noise, on pixels of which so many lie along each side of the usual ones."""
+    scan, stage = simulation.scan, simulation.misalign
+    lengths = {name: points * getattr(stage, name) for name in ("dx_sigma_px", "dy_sigma_px", "uniform_px", "drift_px")}
+    return simulation.changed(
+        scan=scan.changed(n_rows=points * scan.n_rows, n_cols=points * scan.n_cols),
+        misalign=stage.changed(**lengths),
+        noise=NoiseConfig(),
     )
 
 
