@@ -157,6 +157,8 @@ def failure_of(status: Status) -> Failure:
             "Mend what it names and resume, or duplicate it with changes.",
             False,
         )
+    if said.startswith("ended at step"):
+        return Failure(f"It {said}. Once that is mended, resume it.", False)
     return Failure(f"It could not begin: {said}. Duplicate it with changes and choose otherwise.", True)
 
 

@@ -218,6 +218,32 @@ def test_a_crash_is_told_in_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run.status().state == "failed" and "the disk is full" in run.status().message
 
 
+def test_bad_data_ends_a_training_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = train.training_batch
+
+    def cut_off(config, step, size, device):
+        if step == 3:
+            raise InputError("train/00003.h5: is not a whole simulated stack; delete its data set and build it again")
+        return real(config, step, size, device)
+
+    monkeypatch.setattr(train, "training_batch", cut_off)
+    run = runs.create_run(tiny())
+    with pytest.raises(InputError):
+        run_training(run)
+    status = run.status()
+    assert status.state == "failed" and status.message.startswith("ended at step 3: train/00003.h5: is not a whole")
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_what_is_wrong_before_the_first_step_ends_at_none() -> None:
+    run = runs.create_run(tiny(device="cuda:7"))
+    with pytest.raises(InputError):
+        run_training(run)
+    assert run.status().state == "failed" and run.status().message.startswith("device cuda:7: ")
+
+
 def test_best_weights_are_those_of_the_best_epoch_and_load_as_a_model() -> None:
     run = runs.create_run(tiny())
     status = run_training(run)

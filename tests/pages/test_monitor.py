@@ -197,6 +197,7 @@ def test_monitor_shows_the_best_and_the_last_error(trained: Path, workspace: Pat
         ("failed", "the loss is nan at step 7; lower the learning rate", "It diverged: the loss is nan at step 7"),
         ("failed", "out of memory on cuda; choose a smaller batch", "It ran out of memory on cuda"),
         ("failed", "device cuda: this machine has 0 CUDA devices", "It could not begin: device cuda"),
+        ("failed", "ended at step 7: 3.h5: is cut off; build it again", "It ended at step 7: 3.h5: is cut off"),
         ("failed", "OSError: [Errno 28] No space left", "an error that it has no words for: OSError"),
         ("failed", "", "without a word"),
         ("stopped", f"stopped by {signal_words(signal.SIGTERM)}", "as at a shutdown (SIGTERM)"),
@@ -218,6 +219,7 @@ def test_monitor_says_in_words_what_became_of_a_run(
         ("the loss is nan at step 7; lower the learning rate", "Duplicate with changes"),
         ("device cuda: this machine has 0 CUDA devices; use cpu or auto", "Duplicate with changes"),
         ("OSError: [Errno 28] No space left on device", "Resume"),
+        ("ended at step 7: 3.h5: is not a whole simulated stack; delete its data set and build it again", "Resume"),
     ],
 )
 def test_a_failed_run_shows_its_log_and_puts_first_what_helps(

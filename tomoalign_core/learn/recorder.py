@@ -76,6 +76,7 @@ class Recorder:
         self._began = time.monotonic()
         self._elapsed_before = self._status.elapsed_s
         self._rate: float | None = None
+        self._step: int | None = None  # none before it has begun
         self._last_step = self._began
         self._roll: dict[str, dict[str, float]] = {}
         self._profiler: torch.profiler.profile | None = None
@@ -89,6 +90,7 @@ class Recorder:
         try:
             training = Training(self.config)
             self._resume(training)
+            self._step = training.step
             self.set(state="running", message="", device=str(training.device), step=training.step)
             self._last_step = time.monotonic()
             self._start_profiler(training)
@@ -96,6 +98,10 @@ class Recorder:
                 done = training.run(self)
         except Diverged as error:
             return self.set(state="failed", message=str(error), eta_s=None)
+        except InputError as error:
+            where = "" if self._step is None else f"ended at step {self._step}: "
+            self.set(state="failed", message=f"{where}{error}"[:500], eta_s=None)
+            raise
         except BaseException as error:
             if is_out_of_memory(error):
                 free = "choose a smaller batch, fewer channels or smaller stacks"
@@ -112,6 +118,7 @@ class Recorder:
 
     def on_step(self, training: Training, record: dict[str, float]) -> None:
         """Note a step; the checkpoint comes after the metrics, so a resumed run repeats lines but misses none."""
+        self._step = training.step
         now = time.monotonic()
         rate = self.config.train.batch / max(now - self._last_step, 1e-9)
         self._last_step = now
