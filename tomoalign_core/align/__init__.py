@@ -85,7 +85,7 @@ def find_shifts(
         from tomoalign_core.align.refine import refine_shifts
 
         found = _better_look(rest, angle[shown], found, model, device, progress)
-        found = leave_out_lost(rest, refine_shifts(rest, angle[shown], found, on_round=on_round).shifts)
+        found = leave_out_lost(rest, refine_shifts(rest, angle[shown], found, settled=True, on_round=on_round).shifts)
     return found if shown.all() else _with_others(found, angle, shown, empty)
 
 

@@ -102,14 +102,20 @@ def step_together(proj: NDArray[np.floating], angle_rad: Float, start: Shifts) -
     if not known or not LEAST_VIEWS <= start.used.sum() <= MOST_VIEWS:
         return start
     joint = Joint(proj, angle_rad, start)
-    found = None
-    for _ in range(MOST_STEPS):
-        joint.improve()
-        before = joint.start if found is None else found
+    settle(joint)
+    return joint.table
+
+
+def settle(joint: Joint) -> float:
+    """Take a first step, and more while one turns views by over a degree, up to six; returns how far the last moved."""
+    step = joint.improve()
+    before = joint.start
+    for _ in range(MOST_STEPS - 1):
         found = joint.table
         if rms((found.roll_deg - before.roll_deg)[found.used]) < TURNED_DEG:
             break
-    return joint.table
+        step, before = joint.improve(), found
+    return step
 
 
 def _well_seen(shape: tuple[int, ...], table: Shifts) -> NDArray[np.bool_]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tomoalign_core.align.joint import LEAST_VIEWS, MOST_VIEWS, Joint
+from tomoalign_core.align.joint import LEAST_VIEWS, MOST_VIEWS, Joint, settle
 from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.config import InputError
 from tomoalign_core.geometry import Float, Shifts
@@ -55,6 +55,7 @@ def refine_shifts(
     angle_rad: ArrayLike,
     start: Shifts,
     *,
+    settled: bool = False,
     on_round: Callable[[Round], None] | None = None,
 ) -> Refined:
     """Refine a table of shifts of a stack (N, V, U) of attenuation; the result is gauge-free.
@@ -72,6 +73,8 @@ def refine_shifts(
     Parameters
     ----------
     start : with σ, px, which says how far each view may be moved.
+    settled : begin where the first steps bring the start, see ``joint.settle``, as the network's own answer does: that
+        is round 0 then, below which the residual must come.
     on_round : called with each round as it ends.
 
     Raises
@@ -94,6 +97,10 @@ def refine_shifts(
             on_round(rounds[-1])
         return kept
 
+    if settled:
+        step = settle(joint)
+        best, gain, offset = joint.table, joint.gain, joint.offset
+        judge(best, step)
     for _ in range(ROUNDS):
         step = joint.improve()
         if not rounds:

@@ -46,12 +46,17 @@ def path_of_mass(proj: NDArray[np.floating], angle_rad: ArrayLike) -> NDArray[np
 
 
 def centre_of_mass(proj: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Where the mass of each view of a stack (N, V, U) lies along u, px from the middle (N,); NaN if it shows none."""
+    """Where the mass of each view of a stack (N, V, U) lies along u, px from the middle (N,); NaN if it shows none.
+
+    What is brighter and darker than the background alike, as of counts, has its centre anywhere: beyond the view there
+    is none.
+    """
     mass_over_u = _level(np.mean(proj, axis=1, dtype=np.float32))
     mass = mass_over_u.sum(axis=1, dtype=float)
     seen = mass > LEAST_MASS * np.median(mass)
     centre = np.full(len(proj), np.nan)
     centre[seen] = (mass_over_u[seen] @ centred_axis(proj.shape[2])) / mass[seen]
+    centre[np.abs(centre) > proj.shape[2] / 2] = np.nan
     return centre
 
 
