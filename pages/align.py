@@ -136,6 +136,7 @@ with window:
         last = st.session_state.get("aligned")
         linked = last is None and st.query_params.get(GO) == "1"
         result: Result | None = None
+        refused = False
         notes = st.empty()
         if is_done(source, asked):
             result = recalled(source, asked) if go or last == key or GO in st.query_params else None
@@ -144,6 +145,7 @@ with window:
                 result = align(source, asked, notes)
             except InputError as error:
                 st.error(str(error), icon=":material/error:")
+                refused = True
         evidence = doubt(source)
         if evidence is not None:
             ask_axis(source, evidence)
@@ -154,6 +156,8 @@ with window:
             show(result)
         elif evidence is not None:
             pass  # the answer is the next step
+        elif refused:
+            pass  # it says what to do
         elif last not in (None, key):
             st.info("The settings have changed since; press Align to see what they give.", icon=":material/sync:")
         elif not go:

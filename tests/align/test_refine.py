@@ -51,6 +51,29 @@ def refined() -> tuple[Refined, list[Round]]:
     return found, rounds
 
 
+def test_one_that_is_settled_begins_where_the_first_steps_end_and_comes_below_that() -> None:
+    proj, angle, begin = scan().proj.numpy(), scan().shifts.angle_rad, start(scan().shifts)
+    rounds: list[Round] = []
+    found = refine_shifts(proj, angle, begin, settled=True, on_round=rounds.append)
+    answer = joint.step_together(proj, angle, begin)
+    assert rounds[0].residual == pytest.approx(held_out_residual(proj, angle, answer).overall)
+    assert rounds[0].kept and rounds[0].step_px > 0
+    assert held_out_residual(proj, angle, found.shifts).overall <= rounds[0].residual
+    assert rounds[0].residual < refined()[1][0].residual, "the start, without those steps"
+
+
+def test_where_no_round_is_better_a_settled_one_gives_back_its_first_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    proj, angle, begin = scan().proj.numpy(), scan().shifts.angle_rad, start(scan().shifts)
+    worse = iter(range(1, 20))
+    monkeypatch.setattr(refine, "held_out_residual", lambda *_: SimpleNamespace(overall=float(next(worse))))
+    found = refine_shifts(proj, angle, begin, settled=True)
+    answer = joint.step_together(proj, angle, begin)
+    np.testing.assert_allclose(found.shifts.dy_px, answer.dy_px)
+    np.testing.assert_allclose(found.shifts.roll_deg, answer.roll_deg)
+    assert np.ptp(found.gain) > 0
+    assert [one.kept for one in found.rounds] == [True] + [False] * (len(found.rounds) - 1)
+
+
 def test_errors_of_single_views_fall_and_roll_is_found() -> None:
     """In dx less than in dy, as the start is believed more there."""
     before, after = (score_shifts(table, scan().shifts) for table in (start(scan().shifts), refined()[0].shifts))

@@ -280,7 +280,8 @@ def refused(path: Path, *says: str, **options: object) -> str:
         (lambda p, a: (p[:1], a[:1]), "one view"),
         (lambda p, a: (p[:2], a[:2]), "2 views"),
         (lambda p, a: (p[:, :, :3], a), "10 rows and 3 columns"),
-        (lambda p, a: (p, a[:-1]), "5 views but 4 angles"),
+        (lambda p, a: (p, a[:-1]), "5 views but 4 angles; give one angle per view"),
+        (lambda p, a: (p.transpose(1, 2, 0), a), "angles; axis 2 of "),
         (lambda p, a: (np.where(np.arange(N)[:, None, None] > 2, np.nan, p), a), "240 pixels are NaN or infinite, the first in view 3"),  # noqa: E501
         (lambda p, a: (np.where(p == p[2, 1, 1], np.inf, p), a), "1 pixels are NaN or infinite, the first in view 2"),
         (lambda p, a: (p * 0, a), "all views are the same everywhere"),
@@ -435,7 +436,7 @@ def test_pixels_without_a_value_are_mended_and_views_without_are_left_out(
     assert stack.notes == (
         "1 pixel NaN or infinite in all views, replaced by the median of their neighbours",
         "1 pixel NaN or infinite, replaced by the median of their neighbours",
-        "view 2 (from 0): over 1% of the pixels are NaN or infinite; set to zero",
+        "view 2 (from 0): over 1% of the pixels are NaN or infinite; set to zero, and so left out",
         "view 2 (from 0): the same everywhere, left out",
     )
     whole = np.ones_like(torn, bool)

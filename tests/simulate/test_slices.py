@@ -11,7 +11,15 @@ from tomoalign_core.geometry import Shifts, angles
 from tomoalign_core.simulate import simulate
 from tomoalign_core.simulate.phantoms import Ellipsoids
 from tomoalign_core.simulate.project import project_ellipsoids
-from tomoalign_core.simulate.slices import find_axis, path_of_mass, realigned_sinogram, sinogram_of, slice_of, slices_of
+from tomoalign_core.simulate.slices import (
+    centre_of_mass,
+    find_axis,
+    path_of_mass,
+    realigned_sinogram,
+    sinogram_of,
+    slice_of,
+    slices_of,
+)
 
 STILL = MisalignConfig(dx_sigma_px=0, dy_sigma_px=0)
 
@@ -77,3 +85,13 @@ def test_views_that_the_border_cuts_do_not_pull_the_path_of_the_mass() -> None:
     wanted = path_of_mass(whole, scan.angle_rad)
     assert np.abs(path_of_mass(cut[::5], scan.angle_rad[::5]) - wanted).max() > 2, "those views are cut"
     np.testing.assert_allclose(path_of_mass(cut, scan.angle_rad), wanted, atol=0.3)
+
+
+def test_a_centre_of_mass_beyond_the_view_is_none() -> None:
+    """As much darker as brighter than what is around it, as of counts taken for attenuation."""
+    views = np.zeros((3, 8, 41), np.float32)
+    views[:, :, 10], views[:, :, 30] = 1.0, 0.5
+    views[2, :, 30] = -0.99
+    found = centre_of_mass(views)
+    assert found[:2] == pytest.approx(-10 / 3)
+    assert np.isnan(found[2])

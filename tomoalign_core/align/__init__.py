@@ -23,7 +23,10 @@ NETWORK, REFINED = "network", "network+refine"
 NETWORKS = (NETWORK, REFINED)
 TOMOPY_JOINT = "tomopy-joint"
 METHODS = (NETWORK, REFINED, *CLASSICAL, *((TOMOPY_JOINT,) if tomopy_installed() else ()))
-EMPTY, UNWRITTEN = "it is the same everywhere", "it holds pixels that are NaN or infinite"
+EMPTY, UNWRITTEN = (
+    "it is the same everywhere, or lacks over 1 % of its pixels",
+    "it holds pixels that are NaN or infinite",
+)
 # what this machine could do if something were installed, and what that is
 MISSING_METHODS = {} if TOMOPY_JOINT in METHODS else {TOMOPY_JOINT: f"needs tomopy; {HOW_TO_GET_TOMOPY}"}
 

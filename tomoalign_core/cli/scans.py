@@ -99,7 +99,8 @@ def simulate(
         drawn = draw(settings)
         proj, truth = drawn.proj.numpy(), drawn.shifts
     write_stack(out, proj=proj, angle_rad=truth.angle_rad, truth=truth, config_json=settings.to_json(indent=None))
-    typer.echo(f"{out}: {proj.shape[0]} views of {proj.shape[1]} × {proj.shape[2]} px, true shifts inside")
+    inside = "true shifts inside" if scan is None else "the shifts put in are inside, as if the scan had had none"
+    typer.echo(f"{out}: {proj.shape[0]} views of {proj.shape[1]} × {proj.shape[2]} px, {inside}")
 
 
 @app.command()

@@ -70,4 +70,5 @@ def _told(everywhere: int, here_and_there: int, broken: list[int]) -> Iterator[s
                 f"{count} pixel{'s'[: count != 1]} NaN or infinite{where}, replaced by the median of their neighbours"
             )
     if broken:
-        yield f"{listed(broken)} (from 0): over {MOST_OF_A_VIEW:.0%} of the pixels are NaN or infinite; set to zero"
+        lacks = f"over {MOST_OF_A_VIEW:.0%} of the pixels are NaN or infinite"
+        yield f"{listed(broken)} (from 0): {lacks}; set to zero, and so left out"

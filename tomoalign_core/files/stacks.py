@@ -96,7 +96,8 @@ def read_stack(
     if turns > 2:  # a full turn may begin anew
         notes += (f"the angles go back and forth {turns} times: are they in the order of the views?",)
     if np.ptp(angle_rad) < np.deg2rad(6.3):
-        notes += (f"the angles span only {np.rad2deg(np.ptp(angle_rad)):.2f} degrees: are they radians?",)
+        span = f"the angles span only {np.rad2deg(np.ptp(angle_rad)):.2f} degrees"
+        notes += (f"{span}: are they radians? Degrees are wanted, 57.2958 times those",)
     if raw.truth is not None and len(raw.truth) != len(angle_rad):
         raise InputError(f"{path}: holds {len(angle_rad)} views but true shifts of {len(raw.truth)}; write it anew")
     return Stack(
@@ -125,12 +126,17 @@ def check_stack(proj: NDArray[Any], angle_rad: NDArray[Any], where: str) -> None
     if len(proj) < MIN_VIEWS:
         views = "one view" if len(proj) == 1 else f"{len(proj)} views"
         raise InputError(f"{where}: holds {views}, shape {proj.shape}; aligning needs {MIN_VIEWS} or more, views first")
+    if len(proj) != len(angle_rad):
+        what = "give one angle per view"
+        if len(angle_rad) in proj.shape:
+            what = (
+                f"axis {proj.shape.index(len(angle_rad))} of {proj.shape} is that long: put the views first, as axis 0"
+            )
+        raise InputError(f"{where}: {len(proj)} views but {len(angle_rad)} angles; {what}")
     if min(proj.shape[1:]) < MIN_PIXELS:
         raise InputError(
             f"{where}: views of {proj.shape[1]} rows and {proj.shape[2]} columns; expected {MIN_PIXELS} or more"
         )
-    if len(proj) != len(angle_rad):
-        raise InputError(f"{where}: {len(proj)} views but {len(angle_rad)} angles; give one angle per view")
     if not np.isfinite(angle_rad).all():
         view = int(np.argmin(np.isfinite(angle_rad)))
         raise InputError(f"{where}: the angle of view {view} is {angle_rad[view]}; give a finite number")
