@@ -148,7 +148,7 @@ def test_a_refinement_tells_its_rounds_as_they_come_beside_what_it_says_in_the_e
         said[method] = capsys.readouterr()
     assert said["network"].err == ""
     start, *rounds, end = said["network+refine"].err.splitlines()
-    assert start.startswith("the network has looked, held-out residual 0.")
+    assert start.startswith("the network has answered, held-out residual 0.")
     assert end.startswith(("refined: round ", "refined: no round "))
     assert 1 <= len(rounds) <= 6
     for number, line in enumerate(rounds, 1):

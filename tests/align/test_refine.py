@@ -57,7 +57,7 @@ def test_one_that_is_settled_begins_where_the_first_steps_end_and_comes_below_th
     found = refine_shifts(proj, angle, begin, settled=True, on_round=rounds.append)
     answer = joint.step_together(proj, angle, begin)
     assert rounds[0].residual == pytest.approx(held_out_residual(proj, angle, answer).overall)
-    assert rounds[0].kept and rounds[0].step_px > 0
+    assert rounds[0].kept and rounds[0].step_px == 0
     assert held_out_residual(proj, angle, found.shifts).overall <= rounds[0].residual
     assert rounds[0].residual < refined()[1][0].residual, "the start, without those steps"
 

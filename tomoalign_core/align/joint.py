@@ -106,16 +106,16 @@ def step_together(proj: NDArray[np.floating], angle_rad: Float, start: Shifts) -
     return joint.table
 
 
-def settle(joint: Joint) -> float:
-    """Take a first step, and more while one turns views by over a degree, up to six; returns how far the last moved."""
-    step = joint.improve()
+def settle(joint: Joint) -> None:
+    """Take a first step, and more while one turns views by over a degree, up to six in all."""
+    joint.improve()
     before = joint.start
     for _ in range(MOST_STEPS - 1):
         found = joint.table
         if rms((found.roll_deg - before.roll_deg)[found.used]) < TURNED_DEG:
             break
-        step, before = joint.improve(), found
-    return step
+        joint.improve()
+        before = found
 
 
 def _well_seen(shape: tuple[int, ...], table: Shifts) -> NDArray[np.bool_]:

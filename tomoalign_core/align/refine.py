@@ -41,7 +41,7 @@ class Round:
 class Refined:
     """What a refinement found; ``gain`` and ``offset`` (N,) are those of each view against the mean, 1 and 0 if even.
 
-    Both stay 1 and 0 for views that took no part, and where the start could not be bettered.
+    Both stay 1 and 0 for views that took no part, and where a start that is not settled could not be bettered.
     """
 
     shifts: Shifts
@@ -98,9 +98,9 @@ def refine_shifts(
         return kept
 
     if settled:
-        step = settle(joint)
+        settle(joint)
         best, gain, offset = joint.table, joint.gain, joint.offset
-        judge(best, step)
+        judge(best, 0.0)
     for _ in range(ROUNDS):
         step = joint.improve()
         if not rounds:

@@ -19,7 +19,7 @@ def told(one: Round) -> str:
     'round 2 of at most 6, held-out residual 0.008712, views moved by 0.051 px rms'
     """
     if one.number == 0:
-        return f"the network has looked, held-out residual {one.residual:.4g}: the share that others do not explain"
+        return f"the network has answered, held-out residual {one.residual:.4g}: the share that others do not explain"
     place = f"round {one.number} of at most {ROUNDS}"
     return f"{place}, held-out residual {one.residual:.4g}, views moved by {one.step_px:.3f} px rms"
 
@@ -28,14 +28,14 @@ def outcome(rounds: Sequence[Round]) -> str:
     """Which round is kept, and what became of the residual; of a refinement that has ended."""
     best, last = best_of(rounds), len(rounds) - 1
     if best == 0:
-        return "no round foretold the views better than what the network saw before any step, which is kept"
+        return "no round foretold the views better than the network's own answer, which is kept"
     before, after = f"{rounds[0].residual:.4g}", f"{rounds[best].residual:.4g}"
     became = f"went from {before} to {after}" if after != before else f"fell by less than the digits of {before} show"
     return f"round {best} of {last} is kept, the held-out residual {became}"
 
 
 MEANING = (
-    "Round 0 is what the network sees, without rolls that are chance. Each round then moves all views together, and is "
+    "Round 0 is the network's own answer. Each round then moves all views together once more, and is "
     "judged by the held-out residual: how much of a view the others do not explain. Noise keeps that above 0 however "
     "well the views are aligned; of rounds whose residuals differ by less than 0.02 % the last is kept. The step is "
     "how far a round moved the views, root mean square over dx and dy."
