@@ -74,7 +74,7 @@ def refine_shifts(
     ----------
     start : with σ, px, which says how far each view may be moved.
     settled : begin where the first steps bring the start, see ``joint.settle``, as the network's own answer does: that
-        is round 0 then, below which the residual must come.
+        is round 0 then. Below the start's, a residual may be even with that of round 0; else it must come below that.
     on_round : called with each round as it ends.
 
     Raises
@@ -86,12 +86,13 @@ def refine_shifts(
     _check(proj, start.used)
     joint = Joint(proj, angle, start)
     rounds: list[Round] = []
+    most = np.inf  # the residual must be lower
     best, gain, offset = start, np.ones(len(angle)), np.zeros(len(angle))
 
     def judge(table: Shifts, step_px: float) -> bool:
         residual = held_out_residual(proj, angle, table).overall
         lowest = (1 + EVEN) * min((r.residual for r in rounds), default=np.inf)
-        kept = not rounds or (residual < rounds[0].residual and residual <= lowest)
+        kept = not rounds or (residual < most and residual <= lowest)
         rounds.append(Round(number=len(rounds), residual=residual, step_px=step_px, kept=kept))
         if on_round is not None:
             on_round(rounds[-1])
@@ -101,12 +102,14 @@ def refine_shifts(
         settle(joint)
         best, gain, offset = joint.table, joint.gain, joint.offset
         judge(best, 0.0)
+        most = max(rounds[0].residual, held_out_residual(proj, angle, joint.start).overall)
     for _ in range(ROUNDS):
         step = joint.improve()
         if not rounds:
             # of rolls that are chance the residual of a small stack would say that they should stay
             best = joint.start
             judge(best, 0.0)
+            most = rounds[0].residual
         table = joint.table
         if not judge(table, step):
             tried = len(rounds) - 1
