@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from unittest import mock
 
 import numpy as np
 import pytest
 
-from tomoalign_core.align import find_shifts, finer
+from tomoalign_core.align import find_shifts, finer, refine
 from tomoalign_core.align.finer import better_of, shows_details
 from tomoalign_core.align.predict import can_look_finer, predict_shifts
 from tomoalign_core.config import (
@@ -109,9 +110,11 @@ def test_refinement_begins_with_the_better_look(monkeypatch: pytest.MonkeyPatch)
         return off(0.5)
 
     monkeypatch.setattr(finer, "better_of", watched)
-    rounds = []
-    find_shifts(scan().proj.numpy(), scan().angle_rad, method="network+refine", on_round=rounds.append)
+    refined = mock.Mock(wraps=refine.refine_shifts)
+    monkeypatch.setattr(refine, "refine_shifts", refined)
+    find_shifts(scan().proj.numpy(), scan().angle_rad, method="network+refine")
     assert asked == [40]
-    assert rounds[0].residual > 2 * rounds[-1].residual  # half a pixel off, as it was told
+    np.testing.assert_allclose(refined.call_args.args[2].dx_px, off(0.5).dx_px)
+    assert refined.call_args.kwargs["settled"], "by its own steps, as the network's answer"
     find_shifts(scan().proj.numpy(), scan().angle_rad, method="network")
     assert asked == [40]
