@@ -154,10 +154,8 @@ with window:
             st.session_state["aligned"] = key
             show_outside(notes, result.outside)
             show(result)
-        elif evidence is not None:
-            pass  # the answer is the next step
-        elif refused:
-            pass  # it says what to do
+        elif evidence is not None or refused:
+            pass  # the answer, or what the error says, is the next step
         elif last not in (None, key):
             st.info("The settings have changed since; press Align to see what they give.", icon=":material/sync:")
         elif not go:

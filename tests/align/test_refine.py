@@ -74,6 +74,16 @@ def test_where_no_round_is_better_a_settled_one_gives_back_its_first_steps(monke
     assert [one.kept for one in found.rounds] == [True] + [False] * (len(found.rounds) - 1)
 
 
+@pytest.mark.parametrize(("saw", "kept"), [(2.0, True), (0.5, False)], ids=["below what it saw", "above"])
+def test_a_round_may_be_even_with_the_answer_where_it_is_below_what_the_network_saw(
+    saw: float, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proj, angle, begin = scan().proj.numpy(), scan().shifts.angle_rad, start(scan().shifts)
+    told = iter([1.0, saw, 1 + refine.EVEN / 2, *range(3, 20)])  # of the answer, of the start, of the first round
+    monkeypatch.setattr(refine, "held_out_residual", lambda *_: SimpleNamespace(overall=float(next(told))))
+    assert refine_shifts(proj, angle, begin, settled=True).rounds[1].kept == kept
+
+
 def test_errors_of_single_views_fall_and_roll_is_found() -> None:
     """In dx less than in dy, as the start is believed more there."""
     before, after = (score_shifts(table, scan().shifts) for table in (start(scan().shifts), refined()[0].shifts))

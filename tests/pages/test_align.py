@@ -561,6 +561,17 @@ def test_a_file_larger_than_the_memory_is_not_read(stack: Path, monkeypatch: pyt
     assert "the server has 1.0 kB of memory" in at.error[0].value
 
 
+def test_after_a_refusal_nothing_else_is_asked_for(stack: Path, workspace: Path) -> None:
+    at = aligned(stack)
+    cut_off = workspace / "cut.h5"
+    cut_off.write_bytes(stack.read_bytes()[:1000])
+    at = well(at.text_input(key="path").set_value(str(cut_off)).run())
+    assert "The settings have changed since" in words(at)
+    at = well(at.button(key="align").click().run())
+    assert "cut.h5" in at.error[0].value
+    assert "The settings have changed since" not in words(at)
+
+
 def test_a_method_that_finds_nothing_in_noise_says_so(workspace: Path) -> None:
     flat = np.random.default_rng(0).standard_normal((14, 24, 28)).astype(np.float32)
     write_stack(workspace / "noise.h5", proj=flat, angle_rad=np.linspace(0, 3, 14))

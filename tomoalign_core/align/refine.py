@@ -62,7 +62,7 @@ def refine_shifts(
 
     It ends when a round moves nothing any more, or raises the held-out residual, at the latest after six rounds; if the
     first two do, it begins once more and leaves dx where it is. Given back is the last round whose held-out residual is
-    the lowest, or above that by no more than 0.02 %, and in any case below that of the start; else the start is. Views
+    the lowest, or above that by no more than 0.02 %, and in any case below that of round 0; else that one is. Views
     not ``used`` take no part, and stay as they are; so do those that lie more than half of the width aside, or half of
     the height up or down. Where the top or the bottom cuts the object off, dx stays, and so do rolls of zero;
     dx stays in stacks without noise, too. Rolls of a start that has none are found only where they explain more than
@@ -74,7 +74,7 @@ def refine_shifts(
     ----------
     start : with σ, px, which says how far each view may be moved.
     settled : begin where the first steps bring the start, see ``joint.settle``, as the network's own answer does: that
-        is round 0 then. Below the start's, a residual may be even with that of round 0; else it must come below that.
+        is round 0 then, with which a residual may be even, to 0.02 %, where it is below that of the start.
     on_round : called with each round as it ends.
 
     Raises
