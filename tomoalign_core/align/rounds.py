@@ -30,7 +30,7 @@ def outcome(rounds: Sequence[Round]) -> str:
     if best == 0:
         return "no round foretold the views better than the network's own answer, which is kept"
     before, after = f"{rounds[0].residual:.4g}", f"{rounds[best].residual:.4g}"
-    became = f"went from {before} to {after}" if after != before else f"fell by less than the digits of {before} show"
+    became = f"went from {before} to {after}" if after != before else f"stays at {before} to these digits"
     return f"round {best} of {last} is kept, the held-out residual {became}"
 
 
