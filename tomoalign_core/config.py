@@ -201,6 +201,9 @@ class MisalignConfig(Settings):
     dx_sigma_px: Span(0, 200) = Field(4.0, description="Jitter sideways, standard deviation, px")  # type: ignore[valid-type]
     dy_sigma_px: Span(0, 200) = Field(1.0, description="Jitter up and down, standard deviation, px")  # type: ignore[valid-type]
     roll_sigma_deg: Span(0, 45) = Field(0.0, description="Jitter of the roll, standard deviation, degrees")  # type: ignore[valid-type]
+    axis_tilt_deg: Span(-45, 45) = Field(  # type: ignore[valid-type]
+        0.0, description="Tilt of the rotation axis off the detector's columns, degrees: every view is rolled by it"
+    )
     rounded: bool = Field(False, description="Round jitter to whole px and whole degrees, as the notebook did")
     uniform_px: Span(0, 200) = Field(0.0, description="Further shift, uniform in ± this, px, in dx and dy")  # type: ignore[valid-type]
     drift_px: Span(0, 200) = Field(0.0, description="Slow drift, root mean square, px, in dx and dy")  # type: ignore[valid-type]
@@ -208,6 +211,7 @@ class MisalignConfig(Settings):
     jump_px: Span(0, 200) = Field(5.0, description="Size of a jump, standard deviation, px")  # type: ignore[valid-type]
     outlier_fraction: Span(0, 0.5) = Field(0.0, description="Fraction of views thrown far off")  # type: ignore[valid-type]
     outlier_px: Span(0, 200) = Field(15.0, description="Size of an outlier, standard deviation, px")  # type: ignore[valid-type]
+    silent_at_default = frozenset({"axis_tilt_deg"})
 
 
 class NoiseConfig(Settings):

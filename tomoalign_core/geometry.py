@@ -8,9 +8,13 @@ A *shift* is what the stage did: content was first turned by ``roll_deg`` (from 
 centre) and then moved by ``dx_px`` to the right and ``dy_px`` down. The *correction* is the inverse.
 
 The *gauge* is what no method can know from the data alone: in dx the combination ``c + a cos + b sin`` (the axis is
-elsewhere, the object sits elsewhere), in dy a constant, in roll a constant. An object that sits elsewhere is turned by
-the roll of each view with its place, so that the first two are counted before the roll: in the shift, they are turned
-by it. With 1 degree of roll and an object 3 px aside that is 0.05 px in dy, a view.
+elsewhere, the object sits elsewhere), in dy a constant. An object that sits elsewhere is turned by the roll of each
+view with its place, so that they are counted before the roll: in the shift, they are turned by it. With 1 degree of
+roll and an object 3 px aside that is 0.05 px in dy, a view.
+
+The *tilt of the axis* is the roll that all views have in common: the axis is not along the columns of the detector. It
+is no gauge, as what lies off the axis bobs up and down then, once around. It is told and judged by itself, and the
+rolls of the views about it.
 """
 
 from __future__ import annotations
@@ -116,15 +120,30 @@ class Shifts:
         return replace(self, used=self.used & ~out, reason=np.where(news, np.asarray(reason, REASON), self.reason))
 
     def gauge_free(self) -> Shifts:
-        """The same table with the unobservable part taken out of dx, dy and roll (over the used views).
+        """The same table with the unobservable part taken out of dx and dy (over the used views).
 
         It describes the same movement, of an object that sits elsewhere.
         """
         return _less_gauge(self, self.roll_deg)
 
+    @property
+    def axis_tilt_deg(self) -> float:
+        """The roll that the used views have in common: how far the axis is tilted off the columns, from +u towards +v.
+
+        >>> Shifts.from_arrays(angle_rad=[0, 1], dx_px=[0, 0], dy_px=[0, 0], roll_deg=[1.5, 0.5]).axis_tilt_deg
+        1.0
+        """
+        return float(self.roll_deg[self.used].mean()) if self.used.any() else 0.0
+
+    def rolled_about_axis(self) -> Shifts:
+        """The same table with the tilt of the axis taken out of the rolls: what the stage did on its own."""
+        return replace(self, roll_deg=self.roll_deg - self.axis_tilt_deg)
+
 
 def shift_error(found: Shifts, truth: Shifts) -> Shifts:
     """Found minus true without the gauge, fitted over the views that ``found`` uses; its sigma and used are kept.
+
+    The mean of its rolls is the error of the tilt of the axis.
 
     The data cannot tell the truth from the truth of an object that sits elsewhere: the error is the distance from
     the nearest of these.
@@ -170,8 +189,7 @@ def _less_gauge(table: Shifts, roll_deg: Float) -> Shifts:
     if keep.any():
         fit, *_ = np.linalg.lstsq(basis[keep].reshape(-1, 4), moved[keep].reshape(-1), rcond=1e-9)
         moved = moved - basis @ fit
-    roll = remove_gauge(table.roll_deg, table.angle_rad, axis="roll", used=table.used)
-    return replace(table, dx_px=moved[:, 0], dy_px=moved[:, 1], roll_deg=roll)
+    return replace(table, dx_px=moved[:, 0], dy_px=moved[:, 1])
 
 
 def rotation(roll_deg: ArrayLike) -> Float:
@@ -243,7 +261,10 @@ def centred_axis(n: int) -> Float:
 
 
 def gauge_functions(angle_rad: ArrayLike, *, axis: str) -> Float:
-    """The unobservable functions of the angle, shape (N, k): {1, cos, sin} for dx, {1} for dy and roll."""
+    """The unobservable functions of the angle, shape (N, k): {1, cos, sin} for dx, {1} for dy.
+
+    That of roll, {1}, is the tilt of the axis, which is told by itself.
+    """
     angle = np.asarray(angle_rad, float)
     one = np.ones_like(angle)
     if axis == "dx":

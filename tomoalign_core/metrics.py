@@ -16,7 +16,10 @@ Float = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class ShiftScore:
-    """Errors of a shift table against the truth, px (roll: degrees); all but the raw ones are gauge-removed."""
+    """Errors of a shift table against the truth, px and degrees; all but the raw ones are gauge-removed.
+
+    Those of roll are about the tilt of the axis, which all views have in common and whose error stands by itself.
+    """
 
     dx_rmse_px: float
     dy_rmse_px: float
@@ -27,6 +30,7 @@ class ShiftScore:
     dx_raw_rmse_px: float
     dy_raw_rmse_px: float
     roll_rmse_deg: float
+    axis_tilt_error_deg: float
 
     def as_dict(self) -> dict[str, float]:
         """The figures by name."""
@@ -55,7 +59,8 @@ def score_shifts(found: Shifts, truth: Shifts) -> ShiftScore:
         dy_worst_px=float(np.abs(dy).max()),
         dx_raw_rmse_px=rms((found.dx_px - truth.dx_px)[used]),
         dy_raw_rmse_px=rms((found.dy_px - truth.dy_px)[used]),
-        roll_rmse_deg=rms(roll),
+        roll_rmse_deg=float(np.std(roll)),
+        axis_tilt_error_deg=float(roll.mean()),
     )
 
 

@@ -12,10 +12,10 @@ from scipy import linalg
 from tomoalign_core.align.outline import Cut
 from tomoalign_core.align.ways import LEVER_PX
 from tomoalign_core.geometry import Float, Shifts, is_wedge
-from tomoalign_core.metrics import rms
 
 ROLL_SIGMA_DEG, ROLL_SIGMA = 0.35, 1 / 3  # of the start's roll: at least, and as a fraction of the rolls it found
 LEAN = 10.0  # times the variance, of rolls that go once around: an object that leans shows nearly the same
+AXIS_TILT_SIGMA_DEG = 10.0  # the roll that all views have in common, of which a start knows nothing
 GAIN_SIGMA = 0.3
 UNKNOWN_SIGMA_PX = 1.0  # of a start that states none
 NEAR_VIEWS = 4  # the start errs alike on views so near
@@ -54,9 +54,9 @@ def prior_of(start: Shifts, *, largest: float) -> Float:
     for sigma in (start.dx_sigma_px, start.dy_sigma_px):
         known = np.where(np.isfinite(sigma), np.maximum(sigma, 1e-3), UNKNOWN_SIGMA_PX)
         blocks.append(np.linalg.inv(known[:, None] * near * known + np.diag((OWN_ERROR * known) ** 2)))
-    roll_sigma_deg = np.hypot(ROLL_SIGMA_DEG, ROLL_SIGMA * rms(start.roll_deg))
+    roll_sigma_deg = np.hypot(ROLL_SIGMA_DEG, ROLL_SIGMA * float(np.std(start.roll_deg)))
     lean = np.linalg.qr(np.stack([np.cos(start.angle_rad), np.sin(start.angle_rad)], 1))[0]
-    rolls = np.eye(n) + LEAN * lean @ lean.T
+    rolls = np.eye(n) + LEAN * lean @ lean.T + (AXIS_TILT_SIGMA_DEG / roll_sigma_deg) ** 2
     blocks.append(np.linalg.inv((np.deg2rad(roll_sigma_deg) * LEVER_PX) ** 2 * rolls))
     blocks += [np.eye(n) / expected**2 for expected in (GAIN_SIGMA, GAIN_SIGMA * largest)]
     prior: Float = linalg.block_diag(*blocks)
@@ -73,7 +73,7 @@ def belief_of(cut: Cut, start: Shifts, *, clear: float) -> tuple[float, ...]:
     belief = [clear * BELIEF[0], *BELIEF[1:]]
     if cut.ends and not cut.sides:
         belief[0] = 0.0
-        if not start.roll_deg.any():
+        if np.ptp(start.roll_deg) == 0:
             belief[2] = 0.0
     return tuple(belief)
 

@@ -19,7 +19,9 @@ from tomoalign_core.metrics import rms
 MOST_VIEWS = 800  # the equations of all views are solved at once
 LEAST_VIEWS = 3
 LARGEST_WORK = 1.2e9  # views squared times pixels; beyond, views are binned
-TURNED_DEG = 1.0  # root mean square, by a step: views so far from where it saw them are looked at from there once more
+# Root mean square, by a step: views so far from where it saw them are looked at from there once more; and the same of
+# what all of them have in common, the tilt of the axis, which a step may see a part of only.
+TURNED_DEG, TILTED_DEG = 1.0, 0.25
 MOST_STEPS = 6
 MOST_AWAY = 0.5  # of the width aside, or of the height up or down; views farther off take no part
 
@@ -95,27 +97,35 @@ class Joint:
 def step_together(proj: NDArray[np.floating], angle_rad: Float, start: Shifts) -> Shifts:
     """What one step of all views together makes of a table of a stack (N, V, U) of attenuation; gauge-free.
 
-    While a step turns views by more than a degree (root mean square) another follows, up to six. A table that states
-    no σ is given back as it is, as are those of fewer than 3 and of more than 800 used views.
+    While a step turns views by more than a degree (root mean square), or all of them by a quarter, another follows, up
+    to six. A table that states no σ is given back as it is, as are those of fewer than 3
+    and of more than 800 used views.
     """
+    return settled(proj, angle_rad, start).table if can_step(start, sure=True) else start
+
+
+def can_step(start: Shifts, *, sure: bool) -> bool:
+    """Whether all views of a table can be solved for together: 3 to 800 are used; and, if asked, all state a σ."""
     known = np.isfinite(start.dx_sigma_px[start.used]).all() and np.isfinite(start.dy_sigma_px[start.used]).all()
-    if not known or not LEAST_VIEWS <= start.used.sum() <= MOST_VIEWS:
-        return start
+    return bool(LEAST_VIEWS <= start.used.sum() <= MOST_VIEWS and (known or not sure))
+
+
+def settled(proj: NDArray[np.floating], angle_rad: Float, start: Shifts) -> Joint:
+    """A stack (N, V, U) that begins at a table and has taken its first step; the network's answer is where it stands.
+
+    While one turns views by over a degree, or all of them by a quarter, another follows, up to six in all.
+    """
     joint = Joint(proj, angle_rad, start)
-    settle(joint)
-    return joint.table
-
-
-def settle(joint: Joint) -> None:
-    """Take a first step, and more while one turns views by over a degree, up to six in all."""
     joint.improve()
     before = joint.start
     for _ in range(MOST_STEPS - 1):
         found = joint.table
-        if rms((found.roll_deg - before.roll_deg)[found.used]) < TURNED_DEG:
+        turned = (found.roll_deg - before.roll_deg)[found.used]
+        if rms(turned) < TURNED_DEG and abs(turned.mean()) < TILTED_DEG:
             break
         joint.improve()
         before = found
+    return joint
 
 
 def _well_seen(shape: tuple[int, ...], table: Shifts) -> NDArray[np.bool_]:

@@ -45,6 +45,7 @@ def predict_shifts(
 ) -> Shifts:
     """Predict the movement of each view of a stack (N, V, U), gauge-free, with a standard deviation in px.
 
+    A network learns nothing of the tilt of the axis, which is 0 here; see ``joint`` for that.
     Stacks wider or taller than 400 px, or of very many views, are binned for it, and the shifts scaled back.
     ``finer`` shows the network twice the sampling instead, see ``can_look_finer``.
     ``progress`` is called with (passes done, passes) by networks that look more than once.
@@ -69,7 +70,7 @@ def predict_shifts(
         # what the views left out showed has pulled those beside them along
         rest = _look(stack[kept], angle[kept], model, factor, progress, found.taken(kept)).gauge_free()
         found = found.gauge_free().put(kept, rest)
-    return as_sure_as_noise_allows(stack, found.gauge_free()).taken(np.argsort(order))
+    return as_sure_as_noise_allows(stack, found.gauge_free().rolled_about_axis()).taken(np.argsort(order))
 
 
 def _better_start(proj: np.ndarray, found: Shifts) -> Shifts | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tomoalign_core.align.joint import LEAST_VIEWS, MOST_VIEWS, Joint, settle
+from tomoalign_core.align.joint import LEAST_VIEWS, MOST_VIEWS, Joint
 from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.config import InputError
 from tomoalign_core.geometry import Float, Shifts
@@ -55,7 +55,7 @@ def refine_shifts(
     angle_rad: ArrayLike,
     start: Shifts,
     *,
-    settled: bool = False,
+    settled: Joint | None = None,
     on_round: Callable[[Round], None] | None = None,
 ) -> Refined:
     """Refine a table of shifts of a stack (N, V, U) of attenuation; the result is gauge-free.
@@ -73,8 +73,8 @@ def refine_shifts(
     Parameters
     ----------
     start : with σ, px, which says how far each view may be moved.
-    settled : begin where the first steps bring the start, see ``joint.settle``, as the network's own answer does: that
-        is round 0 then, with which a residual may be even, to 0.02 %, where it is below that of the start.
+    settled : begin where the first steps have brought the start, see ``joint.settled``, as the network's own answer
+        does: that is round 0 then, with which a residual may be even, to 0.02 %, where it is below that of the start.
     on_round : called with each round as it ends.
 
     Raises
@@ -84,7 +84,7 @@ def refine_shifts(
     """
     angle = np.asarray(angle_rad, float)
     _check(proj, start.used)
-    joint = Joint(proj, angle, start)
+    joint = Joint(proj, angle, start) if settled is None else settled
     rounds: list[Round] = []
     most = np.inf  # the residual must be lower
     best, gain, offset = start, np.ones(len(angle)), np.zeros(len(angle))
@@ -98,8 +98,7 @@ def refine_shifts(
             on_round(rounds[-1])
         return kept
 
-    if settled:
-        settle(joint)
+    if settled is not None:
         best, gain, offset = joint.table, joint.gain, joint.offset
         judge(best, 0.0)
         most = max(rounds[0].residual, held_out_residual(proj, angle, joint.start).overall)

@@ -209,9 +209,9 @@ def _blurred(stack: Images, factor: int) -> Images:
 
 
 def _without_gauge(shifts: Shifts, factor: int) -> Shifts:
-    """In binned pixels; all but a common roll, which is real where the axis leans. Unknown movements are none."""
+    """In binned pixels; unknown movements are none."""
     free = binned_shifts(shifts.gauge_free(), factor)
-    dx, dy, roll = (np.nan_to_num(values) for values in (free.dx_px, free.dy_px, shifts.roll_deg))
+    dx, dy, roll = (np.nan_to_num(values) for values in (free.dx_px, free.dy_px, free.roll_deg))
     return replace(free, dx_px=dx, dy_px=dy, roll_deg=roll)
 
 

@@ -38,6 +38,9 @@ SURE = 5.0  # times what chance explains: rolls of a start that explain less are
 LEAST_SIGMA = 0.65
 MOST_SIGMA = 0.93  # in dx, where views move: so much better than the start it is, whatever the likelihood is believed
 OWN_SHARE = 0.2  # of what the moments tell, that the field has not told already: so much counts in σ
+SURE_OF_TILT = 1.5  # times what chance explains: a tilt of the axis
+STANDS_DEG = 0.02  # less is left of it
+MOST_TURNS, MOST_FURTHER = 6, 5.0  # and times what a look tells of it
 MIDDLE_BLUR_PX = 2.0
 ROWS_BEYOND = 3  # above and below the views, as nobody saw them: an object that the border cuts off goes on there
 
@@ -79,6 +82,8 @@ class Together:
         self._belief = belief_of(self._cut, start, clear=self._clear)
         self._moments_move_dx = moments_move_dx(self._cut, angle, clear=self._clear)
         self._asks_for_roll = self._belief[2] > 0
+        self._asks_for_tilt = float(np.ptp(start.roll_deg)) == 0.0  # rolls have that of theirs
+        self._turns: list[tuple[float, float]] = []  # what was left of the tilt of the axis, and by how much it turned
         self._gauge_free = [_projector(gauge_functions(angle, axis=axis)) for axis in ("dx", "dy")]
 
     def improve(self) -> float:
@@ -91,6 +96,9 @@ class Together:
         self._foretold = self._field.foretell(whole)
         told = self._field.foretell_by_others(whole)
         ways = ways_of(told, seen, row=self._row, slopes=self._slopes)
+        information, slope = self._told_by_field(whole, ways, share)
+        if self._asks_for_tilt and self._stands_up(information, slope):
+            return self.improve()
         self._misread = noise_in_slope(ways[1], seen, self._slopes.noise[1])
         if self._asks_for_roll:
             self._asks_for_roll = False
@@ -100,7 +108,6 @@ class Together:
             self._explained = self._explained_by_roll(*self._told_by_field(whole, plain, share))
             if self._explained < self._by_chance:
                 self._belief = (*self._belief[:2], 0.0, *self._belief[3:])
-        information, slope = self._told_by_field(whole, ways, share)
         ridge = 1e-9 * np.diag(information).max()
         information += np.diag(1e-6 * np.diag(information) + ridge)
         wanted = linalg.solve(information, slope, assume_a="pos")
@@ -169,6 +176,45 @@ class Together:
 
     def _explained_by_roll(self, information: Float, slope: Float) -> float:
         """What rolls explain, over what chance would: by the likelihood ratio to none, which is χ² of N then."""
+        roll_deg = self.table.roll_deg - self.table.roll_deg.mean()
+        _, explained = self._told_of_rolls(information, slope, np.eye(len(roll_deg)), roll_deg)
+        return explained / float(stats.chi2.isf(BY_CHANCE, len(roll_deg)))
+
+    def _told_of_tilt(self, information: Float, slope: Float) -> tuple[float, float]:
+        """The tilt of the axis, a roll that all views have in common, degrees; and what it explains, over chance."""
+        n = len(self._angle)
+        common = np.full((n, 1), 1 / np.sqrt(n))
+        tilt, explained = self._told_of_rolls(information, slope, common, self.table.roll_deg)
+        return np.rad2deg(float(tilt[0]) / np.sqrt(n) / LEVER_PX), explained / float(stats.chi2.isf(BY_CHANCE, 1))
+
+    def _stands_up(self, information: Float, slope: Float) -> bool:
+        """Turn all views by what is left of the tilt of the axis, if it is more than chance; False if nothing is."""
+        tilt_deg, explained = self._told_of_tilt(information, slope)
+        left = tilt_deg - float(self.table.roll_deg.mean())
+        found = bool(self._turns) or explained > SURE_OF_TILT * self._by_chance
+        if not found or abs(left) < STANDS_DEG or len(self._turns) == MOST_TURNS:
+            self._asks_for_tilt = False
+            return False
+        turn = left
+        if self._turns:
+            # of an object that hardly shows how it is turned a step falls short; the one before tells by how much
+            before, turned = self._turns[-1]
+            turn *= np.clip(turned / (before - left), 0.5, MOST_FURTHER) if before * (before - left) > 0 else 1.0
+        self._turns.append((left, turn))
+        self.table, self._start = (self._turned(table, turn) for table in (self.table, self._start))
+        self._see()
+        return True
+
+    def _turned(self, table: Shifts, deg: float) -> Shifts:
+        """The table with all views rolled further, about the middle of what they show."""
+        about = turned_about(table, self._row)
+        return turned_about(replace(about, roll_deg=about.roll_deg + deg), -self._row)
+
+    def _told_of_rolls(self, information: Float, slope: Float, ways: Float, now_deg: Float) -> tuple[Float, float]:
+        """The likeliest rolls (K,) along ``ways`` (N, K), px, from none, and what they explain: χ² of K by chance.
+
+        All else is as likely as can be with them; ``now_deg`` (N,) is what of them the table has.
+        """
         n = len(self._angle)
         roll = np.zeros(len(slope), bool)
         roll[2 * n : 3 * n] = True
@@ -176,11 +222,10 @@ class Together:
         ridge = 1e-6 * np.diag(np.diag(information))
         others = (information + ridge + self._noise**2 * self._prior)[rest]
         share = linalg.solve(others, information[both], assume_a="pos")
-        known = (information + ridge)[np.ix_(roll, roll)] - information[both].T @ share
-        now = np.deg2rad(self.table.roll_deg - self.table.roll_deg.mean()) * LEVER_PX
-        left = slope[roll] - share.T @ slope[~roll] + known @ now
-        explained = float(left @ linalg.solve(known, left, assume_a="pos")) / self._noise**2
-        return explained / float(stats.chi2.isf(BY_CHANCE, n))
+        known = ways.T @ ((information + ridge)[np.ix_(roll, roll)] - information[both].T @ share) @ ways
+        left = ways.T @ (slope[roll] - share.T @ slope[~roll]) + known @ ways.T @ (np.deg2rad(now_deg) * LEVER_PX)
+        rolls = linalg.solve(known, left, assume_a="pos")
+        return rolls, float(left @ rolls) / self._noise**2
 
     @property
     def rolls(self) -> bool:
@@ -190,11 +235,12 @@ class Together:
     @property
     def may_not_roll(self) -> bool:
         """Whether the rolls of the start explain little: what views look like has been told from views so rolled."""
-        return bool(self._start.roll_deg.any()) and self._explained < max(SURE, self._by_chance)
+        return float(np.ptp(self._start.roll_deg)) > 0 and self._explained < max(SURE, self._by_chance)
 
     def start_without_roll(self) -> Shifts:
         """The start, with every view's object where it was, but not turned."""
-        still = replace(turned_about(self._start, self._row), roll_deg=np.zeros(len(self._angle)))
+        about = turned_about(self._start, self._row)
+        still = replace(about, roll_deg=np.zeros(len(self._angle)))
         return with_object_aside(still, -self._aside)
 
     @property

@@ -50,7 +50,8 @@ class Row:
     nobody knows, nor how each view rolled (see ``align.limit``; not a number without noise); those of roll are not
     numbers where the stage does not roll. ``over_…`` are the errors over these, stack by stack. ``within_…`` is the
     share of views within 1 and 2 of the σ that the method states, ``left_out`` the share that it leaves out: those are
-    in no figure. ``same_…`` is the part of the error that is the same in all stacks, where they are one real scan moved
+    in no figure. ``roll_deg`` is about the tilt of the axis, of which ``axis_tilt_deg`` is the error, without its sign;
+    not a number on a real scan, whose own is unknown. ``same_…`` is the part of the error that is the same in all stacks, where they are one real scan moved
     in different ways: what the scan itself had left, or what the method makes of it.
     """
 
@@ -60,6 +61,7 @@ class Row:
     dx_px: float
     dy_px: float
     roll_deg: float
+    axis_tilt_deg: float
     worst_px: float
     bound_dx_px: float
     bound_dy_px: float
@@ -152,20 +154,22 @@ def over(
             seconds = time.perf_counter() - began
             score = score_shifts(found, truth)
             worst = max(score.dx_worst_px, score.dy_worst_px)
-            figures.append((score.dx_rmse_px, score.dy_rmse_px, score.roll_rmse_deg, worst, seconds))
+            tilt = np.nan if one_scan else abs(score.axis_tilt_error_deg)
+            figures.append((score.dx_rmse_px, score.dy_rmse_px, score.roll_rmse_deg, tilt, worst, seconds))
             ratios.append(_over(score, stack))
             within.append(_within(found, truth))
             left_out.append(1 - found.used.mean())
             errors.append(shift_error(found, truth))
-        unknown = np.full((1, 5), np.nan)
-        dx, dy, roll, worst, seconds = np.median(figures or unknown, axis=0)
+        unknown = np.full((1, 6), np.nan)
+        dx, dy, roll, tilt, worst, seconds = np.median(figures or unknown, axis=0)
         over = np.median(ratios or unknown[:, :4], axis=0).tolist()
         one, two = np.mean(within or unknown[:, :2], axis=0)
         same_dx, same_dy = _same(errors) if one_scan and len(errors) > 1 else UNKNOWN[:2]
         rows.append(
             Row(
                 case=name, method=method, stacks=len(figures), dx_px=float(dx), dy_px=float(dy), roll_deg=float(roll),
-                worst_px=float(worst), bound_dx_px=bound.dx_px, bound_dy_px=bound.dy_px, bound_roll_deg=bound.roll_deg,
+                axis_tilt_deg=float(tilt), worst_px=float(worst), bound_dx_px=bound.dx_px,
+                bound_dy_px=bound.dy_px, bound_roll_deg=bound.roll_deg,
                 limit_dx_px=limit.dx_px, limit_dy_px=limit.dy_px, limit_roll_deg=limit.roll_deg,
                 over_bound_dx=over[0], over_bound_dy=over[1], over_limit_dx=over[2], over_limit_dy=over[3],
                 within_1_sigma=float(one), within_2_sigma=float(two), left_out=float(np.mean(left_out or np.nan)),
@@ -197,7 +201,7 @@ def _errors(row: Row | None) -> str:
 
 def _labelled(scan: LabelledScan) -> Labelled:
     proj, clean = scan.proj.numpy(), scan.clean.numpy()
-    rolls = scan.shifts.roll_deg.any()
+    rolls = np.ptp(scan.shifts.roll_deg) > 0
     roll = scan_roll_bound(clean, gaussian=scan.gaussian, counts=scan.counts) if rolls else np.nan
     bound = Limit(*scan_bound(clean, gaussian=scan.gaussian, counts=scan.counts), roll)
     return Labelled(proj, scan.shifts, bound, _limit(scan) if bound.dx_px > 0 else UNKNOWN)
@@ -209,7 +213,7 @@ def _limit(scan: LabelledScan) -> Limit:
     What that roll adds to dx and dy is what it does of a known template, as often as it is less well known.
     """
     dx, dy, roll = _limit_each_alone(scan)
-    if not scan.shifts.roll_deg.any():
+    if np.ptp(scan.shifts.roll_deg) == 0:
         return Limit(dx, dy, np.nan)
     clean = scan.clean.numpy()
     alone = scan_bound(clean, gaussian=scan.gaussian, counts=scan.counts)

@@ -121,6 +121,7 @@ SUITE: dict[str, Case] = {
         _case("blobs, no roll", misalign=STILL_ROLL),
         _case("blobs, off the middle", misalign=STILL_ROLL, phantom=LOW, scan=_scan(rows=160), rows_cut=40),
         _case("blobs, roll σ 3°", misalign=STAGE.changed(roll_sigma_deg=3)),
+        _case("blobs, axis tilted by 5°", misalign=STAGE.changed(axis_tilt_deg=5)),
         _case("blobs, uniform ±10 px", misalign=_uniform(10)),
         _case("blobs, uniform ±20 px", misalign=_uniform(20)),
         _case("pillar, 3 % noise", phantom=PILLAR, noise=_noisy(0.03)),

@@ -48,16 +48,16 @@ def _row(kept: dict[str, Any]) -> Row:
 
 
 def method_table(rows: Sequence[Row], method: str) -> str:
-    """All figures of one method as a Markdown table: a line a case."""
+    """All figures of one method as a Markdown table: a line a case; "axis" is the error of the tilt of the axis."""
     names = ["stack", "dx / bound", "dy / bound", "dx / limit", "dy / limit", "roll, °", "its bound, °"]
-    names += ["its limit, °", "worst view, px", "within σ", "within 2 σ", "left out", "s"]
+    names += ["its limit, °", "axis, °", "worst view, px", "within σ", "within 2 σ", "left out", "s"]
     lines = [f"| {' | '.join(names)} |", "|" + " --- |" * len(names)]
     for row in rows:
         if row.method == method:
             ratios = [_number(value, "{:.2f}") for value in (*row.ratio, *row.limit_ratio)]
             shares = [_number(100 * value, "{:.0f} %") for value in (row.within_1_sigma, row.within_2_sigma)]
             out = f"{100 * row.left_out:.1f} %" if row.left_out else "–"
-            rolls = (row.roll_deg, row.bound_roll_deg or np.nan, row.limit_roll_deg)
+            rolls = (row.roll_deg, row.bound_roll_deg or np.nan, row.limit_roll_deg, row.axis_tilt_deg)
             cells = [
                 *ratios,
                 *(_number(value, "{:.2f}") for value in rolls),

@@ -10,7 +10,7 @@ from tomoalign_core.geometry import Shifts
 
 
 def draw_shifts(config: MisalignConfig, angle_rad: np.ndarray, rng: np.random.Generator) -> Shifts:
-    """Draw the movement of each view: jitter + uniform + drift + jumps + outliers, in px and degrees."""
+    """Draw the movement of each view: jitter + uniform + drift + jumps + outliers + the tilt of the axis."""
     n = len(angle_rad)
     jitter = rng.normal(size=(3, n)) * [
         [draw(config.dx_sigma_px, rng)],
@@ -26,7 +26,8 @@ def draw_shifts(config: MisalignConfig, angle_rad: np.ndarray, rng: np.random.Ge
         move[:, rng.integers(1, n) :] += step[:, None]
     thrown = rng.uniform(size=n) < draw(config.outlier_fraction, rng)
     move += thrown * rng.normal(size=(2, n)) * draw(config.outlier_px, rng)
-    return Shifts.from_arrays(angle_rad=angle_rad, dx_px=move[0], dy_px=move[1], roll_deg=jitter[2])
+    roll = jitter[2] + draw(config.axis_tilt_deg, rng)
+    return Shifts.from_arrays(angle_rad=angle_rad, dx_px=move[0], dy_px=move[1], roll_deg=roll)
 
 
 def _drift(n: int, rng: np.random.Generator) -> np.ndarray:
