@@ -52,13 +52,13 @@ NARROW = """<style>
 
 def bound(scan: Preview) -> None:
     """The least error that noise allows, beside the error of knowing nothing: in words, and as bars."""
-    free = scan.shifts.gauge_free()
+    free = scan.shifts.gauge_free().rolled_about_axis()
     limits = {"dx": scan.bound_px[0], "dy": scan.bound_px[1], "roll": scan.roll_bound_deg}
     moved = {"dx": free.dx_px, "dy": free.dy_px, "roll": free.roll_deg}
     reach = {
         part: figures.Reach(bound=limits[part], nothing=float(np.sqrt(np.mean(values**2))))
         for part, values in moved.items()
-        if part != "roll" or np.any(scan.shifts.roll_deg)
+        if part != "roll" or np.ptp(scan.shifts.roll_deg) > 0
     }
     gauge = float(np.sqrt(np.mean((scan.shifts.dx_px - free.dx_px) ** 2)))
     left, right = st.columns([1, 1.15], gap="medium", vertical_alignment="center")

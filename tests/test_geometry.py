@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tomoalign_core.geometry import (
     Shifts,
     angles,
+    centred_axis,
     compose,
     gauge_functions,
     gauge_projector,
@@ -198,11 +199,30 @@ def test_a_table_without_used_views_is_left_as_it_is():
 def test_gauge_free_table_keeps_what_is_not_a_shift():
     shifts = replace(random_shifts(20, 9), roll_deg=np.zeros(20))
     free = shifts.gauge_free()
-    for name, axis in (("dx_px", "dx"), ("dy_px", "dy"), ("roll_deg", "roll")):
+    for name, axis in (("dx_px", "dx"), ("dy_px", "dy")):
         alone = remove_gauge(getattr(shifts, name), angles(20), axis=axis)
         np.testing.assert_allclose(getattr(free, name), alone, atol=1e-12)
     np.testing.assert_array_equal(free.angle_rad, shifts.angle_rad)
     np.testing.assert_array_equal(free.used, shifts.used)
+
+
+def test_a_roll_that_all_views_have_in_common_is_the_tilt_of_the_axis_and_no_gauge():
+    """The scan of a tilted axis is not that of an upright one under any stage that does not roll: an object bobs."""
+    angle, nothing = angles(24, range_deg=360), np.zeros(24)
+    tilted = Shifts.from_arrays(angle_rad=angle, dx_px=nothing, dy_px=nothing, roll_deg=nothing + 5)
+    assert tilted.axis_tilt_deg == pytest.approx(5)
+    np.testing.assert_array_equal(tilted.gauge_free().roll_deg, tilted.roll_deg)
+    np.testing.assert_allclose(tilted.rolled_about_axis().roll_deg, 0)
+    scan = project_ellipsoids(ellipsoid_at(np.array([20.0, 0.0, 0.0])), angle, n_rows=60, n_cols=80, shifts=tilted)
+    rows = np.array([(view.sum(1) * centred_axis(60)).sum() / view.sum() for view in scan.double().numpy()])
+    np.testing.assert_allclose(rows, 20 * np.sin(np.deg2rad(5)) * np.cos(angle), atol=0.03)
+
+
+def test_the_tilt_of_the_axis_is_of_the_used_views_alone():
+    nothing = np.zeros(4)
+    table = Shifts.from_arrays(angle_rad=angles(4), dx_px=nothing, dy_px=nothing, roll_deg=[1, 3, 90, 2])
+    assert table.left_out([2], "it is dark").axis_tilt_deg == 2
+    assert table.left_out([0, 1, 2, 3], "it is dark").axis_tilt_deg == 0
 
 
 def ellipsoid_at(place: np.ndarray) -> Ellipsoids:

@@ -62,6 +62,14 @@ def test_errors_outside_the_gauge_are_counted_whole():
     assert score.roll_rmse_deg == pytest.approx(0, abs=1e-12)
 
 
+def test_rolls_are_scored_about_the_tilt_of_the_axis_and_that_by_itself():
+    truth = table()
+    found = replace(truth, roll_deg=truth.roll_deg + 0.5 + 0.2 * np.cos(6 * ANGLE))
+    score = score_shifts(found, truth)
+    assert score.axis_tilt_error_deg == pytest.approx(0.5)
+    assert score.roll_rmse_deg == pytest.approx(0.2 / np.sqrt(2))
+
+
 @given(a=NUMBER, b=NUMBER, c=NUMBER, d=NUMBER)
 @settings(max_examples=30, deadline=None)
 def test_score_is_unchanged_by_the_gauge(a: float, b: float, c: float, d: float):

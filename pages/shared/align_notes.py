@@ -9,6 +9,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from pages.shared.align_view import VIEW
+from pages.shared.words import HELP_AXIS_TILT
 from tomoalign_core.geometry import Shifts
 
 HOLD_AGAINST = "Hold what it finds against the other methods, by the held-out residual"
@@ -39,6 +40,18 @@ def show_beyond(lines: Sequence[str]) -> None:
 
     if lines:
         st.warning(_listed(f"{OUTSIDE.capitalize()}**. {HOLD_AGAINST}.", lines), icon=":material/warning:")
+
+
+def show_tilt(shifts: Shifts) -> None:
+    """That the rotation axis is tilted, where it was found to be."""
+    from tomoalign_core.align.notes import axis_tilt_words
+
+    if words := axis_tilt_words(shifts):
+        st.markdown(
+            f":material/rotate_90_degrees_cw: The rotation axis is {words}: the mean of the rolls. "
+            "The aligned views are upright.",
+            help=HELP_AXIS_TILT,
+        )
 
 
 def show_left_out(shifts: Shifts, look_at: Callable[[int], None]) -> None:

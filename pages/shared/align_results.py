@@ -14,7 +14,7 @@ import streamlit as st
 
 from pages.shared.align_edits import do, edit_bar, edited, edits_of
 from pages.shared.align_methods import pick_table
-from pages.shared.align_notes import show_beyond, show_left_out
+from pages.shared.align_notes import show_beyond, show_left_out, show_tilt
 from pages.shared.align_pictures import before_after, three_cuts
 from pages.shared.align_rounds import show_rounds
 from pages.shared.align_table import RESIDUAL, entries, rows_of, show_table, work_out
@@ -57,6 +57,7 @@ def show(result: Result) -> None:
     edit_bar(result, found)
     now = edited(result, found)
     show_beyond(found.beyond)
+    show_tilt(now.shifts)
     show_left_out(now.shifts, _open)
     draw: dict[str, Callable[[], None]] = {
         SHIFTS: lambda: _shifts(result, found, now),

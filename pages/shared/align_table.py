@@ -13,6 +13,7 @@ from pages.shared.align_work import LEAST_VIEWS, Found, Result, residual_key, re
 from pages.shared.run_epochs import HELP_CALIBRATION
 from pages.shared.scans import bound_words
 from pages.shared.telling import telling
+from pages.shared.words import HELP_AXIS_TILT
 
 DRAWN_AGAIN = "residuals that the page was drawn again for"
 RESIDUAL = (
@@ -39,11 +40,13 @@ def entries(result: Result) -> list[Found]:
 
 def rows_of(result: Result) -> list[dict[str, Any]]:
     """One row for each of the entries, in their order, all about the views that every one uses; the best are marked."""
+    from tomoalign_core.align.notes import axis_tilt_words
     from tomoalign_core.metrics import rms, score_shifts
 
     rows, views, truth = [], common_views(result), result.stack.truth
     tables = [found.shifts for found in entries(result)] + ([truth] if truth is not None else [])
-    rolls = any(np.nan_to_num(table.roll_deg).any() for table in tables)
+    rolls = any(np.ptp(np.nan_to_num(table.roll_deg)) > 0 for table in tables)
+    tilted = any(axis_tilt_words(table) for table in tables)
     for found in entries(result):
         shifts, known = found.shifts, residuals().get(residual_key(result, found.shifts))
         method = f"↳ {count_words(found.edits)}" if found.edits.done else found.name
@@ -54,6 +57,8 @@ def rows_of(result: Result) -> list[dict[str, Any]]:
             row |= {"error dx, px": score.dx_rmse_px, "error dy, px": score.dy_rmse_px}
             if rolls:
                 row["error roll, °"] = score.roll_rmse_deg
+            if tilted:
+                row["error axis, °"] = abs(score.axis_tilt_error_deg)
             row["worst, px"] = max(score.dx_worst_px, score.dy_worst_px)
             if result.bound_px is not None and max(result.bound_px) > 0:
                 row["× bound"] = both / rms(result.bound_px)
@@ -106,6 +111,7 @@ def show_table(result: Result, where: Any) -> None:
         "error dx, px": number("Δdx, px", format="%.3f", help=error),
         "error dy, px": number("Δdy, px", format="%.3f", help=error),
         "error roll, °": number("Δroll, °", format="%.2f", help=f"{error} Who finds no roll errs by all of it."),
+        "error axis, °": number("Δaxis, °", format="%.2f", help=f"Error of the tilt of the axis. {HELP_AXIS_TILT}"),
         "worst, px": number(format="%.2f", help="The largest error of any used view, in dx or dy."),
         "× bound": number(format="%.1f", help="Error by the least that noise allows (Cramér–Rao), dx and dy together."),
         "residual": number(format="%.4f", help=RESIDUAL),

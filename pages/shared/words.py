@@ -18,6 +18,11 @@ HELP_RECIPES = (
     "bottom; foam: a body with holes. Jitter: each view by itself; far: up to 15 px; wander: drift, jumps, outliers."
 )
 HELP_ROLL = "How far the view is turned about the beam, degrees; positive from right towards down."
+HELP_AXIS_TILT = (
+    "How far the rotation axis is off the detector's columns: the roll that all views have in common. What lies off "
+    "the axis bobs up and down then, once around, and a reconstruction about an upright axis is blurred away from it. "
+    "The network's answer finds it, to a few hundredths of a degree mostly; the classical methods do not."
+)
 NOT_TRAINED = (
     "No pretrained network is in this copy yet. Train one (the preset *quick* takes minutes on two cores) and pick "
     "it here, or use a classical method."

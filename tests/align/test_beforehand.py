@@ -26,9 +26,15 @@ def variance_of(block: int, wave: np.ndarray) -> float:
 
 
 def test_rolls_of_an_object_that_leans_are_known_least() -> None:
-    once, often = variance_of(2, np.cos(ANGLE + 0.3)), variance_of(2, np.cos(9 * ANGLE))
+    of_none_in_common = np.cos(ANGLE - ANGLE.mean() + np.pi / 2)
+    once, often = variance_of(2, of_none_in_common), variance_of(2, np.cos(8 * ANGLE))
     assert once == pytest.approx((1 + beforehand.LEAN) * often, rel=0.05)
-    assert np.rad2deg(np.sqrt(often)) * 1 / beforehand.LEVER_PX == pytest.approx(beforehand.ROLL_SIGMA_DEG, rel=0.01)
+    assert np.rad2deg(np.sqrt(often)) * 1 / beforehand.LEVER_PX == pytest.approx(beforehand.ROLL_SIGMA_DEG, rel=0.02)
+
+
+def test_nothing_is_known_of_the_roll_that_all_views_have_in_common() -> None:
+    in_common = np.sqrt(variance_of(2, np.ones(N)) / N)
+    assert np.rad2deg(in_common / beforehand.LEVER_PX) == pytest.approx(beforehand.AXIS_TILT_SIGMA_DEG, rel=0.01)
 
 
 def test_near_views_err_alike() -> None:

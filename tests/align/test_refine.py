@@ -54,7 +54,7 @@ def refined() -> tuple[Refined, list[Round]]:
 def test_one_that_is_settled_begins_where_the_first_steps_end_and_comes_below_that() -> None:
     proj, angle, begin = scan().proj.numpy(), scan().shifts.angle_rad, start(scan().shifts)
     rounds: list[Round] = []
-    found = refine_shifts(proj, angle, begin, settled=True, on_round=rounds.append)
+    found = refine_shifts(proj, angle, begin, settled=joint.settled(proj, angle, begin), on_round=rounds.append)
     answer = joint.step_together(proj, angle, begin)
     assert rounds[0].residual == pytest.approx(held_out_residual(proj, angle, answer).overall)
     assert rounds[0].kept and rounds[0].step_px == 0
@@ -66,7 +66,7 @@ def test_where_no_round_is_better_a_settled_one_gives_back_its_first_steps(monke
     proj, angle, begin = scan().proj.numpy(), scan().shifts.angle_rad, start(scan().shifts)
     worse = iter(range(1, 20))
     monkeypatch.setattr(refine, "held_out_residual", lambda *_: SimpleNamespace(overall=float(next(worse))))
-    found = refine_shifts(proj, angle, begin, settled=True)
+    found = refine_shifts(proj, angle, begin, settled=joint.settled(proj, angle, begin))
     answer = joint.step_together(proj, angle, begin)
     np.testing.assert_allclose(found.shifts.dy_px, answer.dy_px)
     np.testing.assert_allclose(found.shifts.roll_deg, answer.roll_deg)
@@ -81,7 +81,7 @@ def test_a_round_may_be_even_with_the_answer_where_it_is_below_what_the_network_
     proj, angle, begin = scan().proj.numpy(), scan().shifts.angle_rad, start(scan().shifts)
     told = iter([1.0, saw, 1 + refine.EVEN / 2, *range(3, 20)])  # of the answer, of the start, of the first round
     monkeypatch.setattr(refine, "held_out_residual", lambda *_: SimpleNamespace(overall=float(next(told))))
-    assert refine_shifts(proj, angle, begin, settled=True).rounds[1].kept == kept
+    assert refine_shifts(proj, angle, begin, settled=joint.settled(proj, angle, begin)).rounds[1].kept == kept
 
 
 def test_errors_of_single_views_fall_and_roll_is_found() -> None:

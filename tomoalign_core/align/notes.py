@@ -11,6 +11,7 @@ from tomoalign_core.geometry import Shifts
 OUTSIDE = "outside what the network learned from"
 GRAVE = ("shifts:", "image:", "rolls:")  # how these lines of ``outside_domain`` begin; size and angles matter less
 MOST_NUMBERS = 8
+LEAST_TOLD_DEG = 0.005  # less rounds to none
 
 
 def outside_lines(outside: Mapping[str, Sequence[str]]) -> list[str]:
@@ -42,12 +43,14 @@ def reason_of(shifts: Shifts, view: int) -> str:
 
 
 def confidence_words(shifts: Shifts) -> str:
-    """How sure a table is of its used views, and how far it found them to roll; empty where it says neither.
+    """How sure a table is of its used views, how far they roll, and how the axis is tilted; empty where it says none.
 
     >>> some = [0.0, 0.1, 0.2]
     >>> table = Shifts.from_arrays(angle_rad=some, dx_px=some, dy_px=some, roll_deg=[0.5, -0.5, 0.0])
     >>> confidence_words(table)
     'views roll by 0.41° (rms)'
+    >>> confidence_words(Shifts.from_arrays(angle_rad=some, dx_px=some, dy_px=some, roll_deg=[-2, -2, -2]))
+    'no roll, but the rotation axis is tilted by 2.00° counterclockwise'
     >>> sure = Shifts.from_arrays(angle_rad=some, dx_px=some, dy_px=some, dx_sigma_px=some, dy_sigma_px=some)
     >>> confidence_words(sure)
     'σ of a view, in the median: dx 0.100 px, dy 0.100 px; no roll'
@@ -58,11 +61,27 @@ def confidence_words(shifts: Shifts) -> str:
     sure = bool(used.any()) and all(np.isfinite(sigma).all() for sigma in sigmas)
     if sure:
         words.append("σ of a view, in the median: dx {:.3f} px, dy {:.3f} px".format(*map(np.median, sigmas)))
-    if shifts.roll_deg[used].any():
-        words.append(f"views roll by {np.std(shifts.roll_deg[used]):.2f}° (rms)")
+    rolls, tilt = np.std(shifts.roll_deg[used]) if used.any() else 0.0, axis_tilt_words(shifts)
+    if rolls >= LEAST_TOLD_DEG:
+        words.append(f"views roll by {rolls:.2f}° (rms)" + (f" about an axis {tilt}" if tilt else ""))
+    elif tilt:
+        words.append(f"no roll, but the rotation axis is {tilt}")
     elif sure:
         words.append("no roll")
     return "; ".join(words)
+
+
+def axis_tilt_words(shifts: Shifts) -> str:
+    """How the rotation axis of a table is tilted off the columns, as it is seen; empty where it is upright.
+
+    >>> nothing = [0.0, 0.0, 0.0]
+    >>> axis_tilt_words(Shifts.from_arrays(angle_rad=nothing, dx_px=nothing, dy_px=nothing, roll_deg=[1.0, 1.2, 1.1]))
+    'tilted by 1.10° clockwise'
+    """
+    tilt = shifts.axis_tilt_deg
+    if abs(tilt) < LEAST_TOLD_DEG:
+        return ""
+    return f"tilted by {abs(tilt):.2f}° {'clockwise' if tilt > 0 else 'counterclockwise'}"
 
 
 def left_out_words(shifts: Shifts) -> str:

@@ -51,8 +51,9 @@ class Row:
     numbers where the stage does not roll. ``over_…`` are the errors over these, stack by stack. ``within_…`` is the
     share of views within 1 and 2 of the σ that the method states, ``left_out`` the share that it leaves out: those are
     in no figure. ``roll_deg`` is about the tilt of the axis, of which ``axis_tilt_deg`` is the error, without its sign;
-    not a number on a real scan, whose own is unknown. ``same_…`` is the part of the error that is the same in all stacks, where they are one real scan moved
-    in different ways: what the scan itself had left, or what the method makes of it.
+    not a number on a real scan, whose own is unknown. ``same_…`` is the part of the error that is the same in all
+    stacks, where they are one real scan moved in different ways: what the scan itself had left, or what the method
+    makes of it.
     """
 
     case: str

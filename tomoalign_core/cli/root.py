@@ -33,6 +33,7 @@ OPTIONS = {
     "dx_sigma_px": "dx-sigma",
     "dy_sigma_px": "dy-sigma",
     "roll_sigma_deg": "roll-sigma",
+    "axis_tilt_deg": "axis-tilt",
     "drift_px": "drift",
     "gaussian": "noise",
 }

@@ -48,6 +48,9 @@ def simulate(
     dx_sigma: Annotated[float | None, typer.Option(help="Jitter sideways, standard deviation, px")] = None,
     dy_sigma: Annotated[float | None, typer.Option(help="Jitter up and down, px")] = None,
     roll_sigma: Annotated[float | None, typer.Option(help="Jitter of the roll, degrees")] = None,
+    axis_tilt: Annotated[
+        float | None, typer.Option(help="Tilt of the rotation axis off the detector's columns, degrees clockwise")
+    ] = None,
     drift: Annotated[float | None, typer.Option(help="Slow drift of the stage, root mean square, px")] = None,
     jumps: Annotated[int | None, typer.Option(help="Number of sudden jumps that stay, of about 5 px")] = None,
     noise: Annotated[float | None, typer.Option(help="Gaussian noise, fraction of the maximum")] = None,
@@ -83,6 +86,7 @@ def simulate(
         dx_sigma_px=dx_sigma,
         dy_sigma_px=dy_sigma,
         roll_sigma_deg=roll_sigma,
+        axis_tilt_deg=axis_tilt,
         drift_px=drift,
         jumps=jumps,
     )
@@ -292,10 +296,11 @@ def _print_error(scan: Stack, found: Shifts, truth: Shifts) -> None:
     from tomoalign_core.report.of_stack import simulated
 
     score = score_shifts(found, truth)
+    tilt = f", tilt of the axis {score.axis_tilt_error_deg:.2f}°" if truth.axis_tilt_deg or found.axis_tilt_deg else ""
     typer.echo(
         f"against the truth in the file, gauge removed: dx {score.dx_rmse_px:.3f} px, dy {score.dy_rmse_px:.3f} px, "
-        f"roll {score.roll_rmse_deg:.2f}° rms (worst view {score.dx_worst_px:.2f} / {score.dy_worst_px:.2f} px; with "
-        f"the gauge, which nobody can know, {score.dx_raw_rmse_px:.2f} / {score.dy_raw_rmse_px:.2f} px)"
+        f"roll {score.roll_rmse_deg:.2f}° rms{tilt} (worst view {score.dx_worst_px:.2f} / {score.dy_worst_px:.2f} px; "
+        f"with the gauge, which nobody can know, {score.dx_raw_rmse_px:.2f} / {score.dy_raw_rmse_px:.2f} px)"
     )
     known = simulated(scan)
     if known is None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomoalign_core.align import NETWORKS, beyond_domain, find_shifts, outside_domain, undo_shifts
-from tomoalign_core.align.notes import OUTSIDE, left_out_words, outside_lines
+from tomoalign_core.align.notes import OUTSIDE, axis_tilt_words, left_out_words, outside_lines
 from tomoalign_core.align.refine import Round
 from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.align.rounds import MEANING, best_of, outcome
@@ -73,7 +73,7 @@ def simulated(stack: Stack) -> Simulated | None:
         return None
     clean, gaussian, counts = scan.clean.numpy(), scan.gaussian, scan.counts
     bound = scan_bound(clean, gaussian=gaussian, counts=counts)
-    roll = scan_roll_bound(clean, gaussian=gaussian, counts=counts) if scan.shifts.roll_deg.any() else 0.0
+    roll = scan_roll_bound(clean, gaussian=gaussian, counts=counts) if np.ptp(scan.shifts.roll_deg) > 0 else 0.0
     return Simulated(bound_px=bound, roll_bound_deg=roll, perfect=scan.aligned().numpy())
 
 
@@ -213,6 +213,7 @@ def _facts(stack: Stack, first: Alignment) -> list[tuple[str, str]]:
         ("Stack", f"{n} views of {rows} × {cols} px"),
         ("Angles", f"{angle.min():.1f}° to {angle.max():.1f}°"),
         ("Found by", first.name + ("" if first.seconds is None else f", in {first.seconds:.2f} s")),
+        ("Rotation axis", axis_tilt_words(first.shifts) or "along the columns"),
         ("Views left out", str(left_out) if left_out else "none"),
         *(("Note", note) for note in stack.notes),
     ]
@@ -326,11 +327,13 @@ def _methods(
 ) -> Section:
     """The methods side by side: by their errors, or else by how well the views predict each other."""
     head, rows = ["method", "time, s", "views left out"], []
+    tilted = stack.truth is not None and any(map(axis_tilt_words, (stack.truth, *(one.shifts for one in alignments))))
     for one in (Alignment(name=BEFORE, shifts=_still(stack)), *alignments):
         row = [one.name, number(one.seconds, 2), str(int((~one.shifts.used).sum()))]
         if stack.truth is not None:
             s = score_shifts(one.shifts, stack.truth)
             row += [number(v) for v in (s.dx_rmse_px, s.dy_rmse_px, s.dx_worst_px, s.dy_worst_px, s.roll_rmse_deg)]
+            row += [number(abs(s.axis_tilt_error_deg))] * tilted
         else:
             row.append(number(judged[one.name]))
         rows.append(row)
@@ -340,8 +343,11 @@ def _methods(
             "(root mean square), and how far the one that is farthest off."
         )
         head += ["error dx, px", "error dy, px", "largest error dx, px", "largest error dy, px", "error roll, degrees"]
+        head += ["error tilt of the axis, degrees"] * tilted
         if bound_px is not None and max(bound_px) > 0:
-            rows.append(["Cramér–Rao bound", "", "", number(bound_px[0]), number(bound_px[1]), "", "", ""])
+            rows.append(
+                ["Cramér–Rao bound", "", "", number(bound_px[0]), number(bound_px[1]), "", "", "", *[""] * tilted]
+            )
     else:
         words = RESIDUAL
         head.append("held-out residual")
