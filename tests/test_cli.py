@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -213,6 +214,23 @@ def test_what_a_network_did_not_learn_from_is_told_before_it_runs_and_of_no_othe
     assert "note: outside what the network learned from: size: 24 views of 32 × 40 px" in said["network"]
     assert said["network+refine"] == said["network"]
     assert "learned from" not in said["center-of-mass"]
+
+
+def test_a_tilted_axis_is_simulated_found_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stack, table = tmp_path / "tilted.h5", tmp_path / "s.csv"
+    size = ("--views", 30, "--rows", 48, "--cols", 64, "--noise", 0.02)
+    assert run("simulate", stack, *size, "--axis-tilt", -3) == 0
+    np.testing.assert_array_equal(read_stack(stack).truth.roll_deg, -3)
+    assert run("align", stack, "--shifts", table, "--out", tmp_path / "upright.h5") == 0
+    said = capsys.readouterr().out
+    tilt = re.search(r"no roll, but the rotation axis is tilted by (\d\.\d\d)° counterclockwise", said)
+    assert tilt and float(tilt[1]) == pytest.approx(3, abs=0.15)
+    assert re.search(r"roll 0.00° rms, tilt of the axis -?0\.[01]\d° \(worst view", said)
+    # the aligned stack is upright: nothing is left to be found
+    assert run("align", tmp_path / "upright.h5", "--shifts", table) == 0
+    assert abs(read_csv(table).axis_tilt_deg) < 0.1
+    assert run("simulate", stack, "--axis-tilt", 60) == 2
+    assert "--axis-tilt 60" in capsys.readouterr().err
 
 
 def test_rolls_far_beyond_those_learned_from_are_told_after_the_network_has_run(

@@ -31,6 +31,7 @@ def test_the_suite_has_the_troubles_it_names() -> None:
     assert 15 < np.abs(far.shifts.dx_px).max() <= 20
     assert np.std(scans(SUITE["blobs, roll σ 3°"], 1)[0].shifts.roll_deg) > 2
     assert not np.any(scans(SUITE["blobs, no roll"], 1)[0].shifts.roll_deg)
+    assert 4.5 < scans(SUITE["blobs, axis tilted by 5°"], 1)[0].shifts.axis_tilt_deg < 5.5
     assert scans(SUITE["77 × 131 px"], 1)[0].proj.shape == (60, 77, 131)
     assert np.ptp(scans(SUITE["wedge 120°"], 1)[0].angle_rad) == pytest.approx(np.deg2rad(120 * 59 / 60))
 
@@ -82,6 +83,13 @@ def test_of_a_stage_that_does_not_roll_no_bound_of_a_roll_is_told() -> None:
     assert np.isnan([row.bound_roll_deg, row.limit_roll_deg]).all() and row.limit_dx_px > row.bound_dx_px
 
 
+def test_who_finds_no_roll_errs_by_the_tilt_of_the_axis_and_in_rolls_about_it_as_much_as_they_are() -> None:
+    truth = scans(SUITE["blobs, axis tilted by 5°"], 1)[0].shifts
+    row = measure(SUITE["blobs, axis tilted by 5°"], ["center-of-mass"], stacks=1)[0]
+    assert row.axis_tilt_deg == pytest.approx(truth.axis_tilt_deg)
+    assert row.roll_deg == pytest.approx(np.std(truth.roll_deg), rel=0.01)
+
+
 def test_who_has_to_find_a_roll_without_knowing_the_object_errs_by_more_than_who_knows_it() -> None:
     """What lies beside the middle of the stage is moved by the error of a roll, the more the less the roll is known."""
     scan = scans(SUITE["pillar, 3 % noise"], 1)[0]
@@ -115,6 +123,7 @@ def test_what_corrct_finds_comes_in_our_signs_and_axes(method: str) -> None:
 def test_a_table_names_what_it_shows() -> None:
     figures = {"roll_deg": 0.1, "worst_px": 1.0, "within_1_sigma": 0.7, "within_2_sigma": 0.9, "seconds": 1.0}
     figures |= dict.fromkeys(("bound_roll_deg", "limit_dx_px", "limit_dy_px", "limit_roll_deg", "left_out"), 0.1)
+    figures |= {"axis_tilt_deg": 0.1}
     figures |= dict.fromkeys(("over_bound_dx", "over_bound_dy", "over_limit_dx", "over_limit_dy"), 1.0)
     row = Row(case="a", method="m", stacks=1, dx_px=0.1, dy_px=0.2, bound_dx_px=0.05, bound_dy_px=0.04, **figures)
     assert as_table([row], ["m"]).splitlines()[-1] == "| a | 0.100 / 0.200 | 0.050 / 0.040 |"

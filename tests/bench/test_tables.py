@@ -14,10 +14,10 @@ from tomoalign_core.cli.benching import bench_show
 from tomoalign_core.config import InputError
 
 OURS = Row(
-    case="a", method="network", stacks=3, dx_px=0.06, dy_px=0.04, roll_deg=0.2, worst_px=0.3, bound_dx_px=0.05,
-    bound_dy_px=0.04, bound_roll_deg=0.1, limit_dx_px=0.06, limit_dy_px=0.05, limit_roll_deg=0.15, over_bound_dx=1.2,
-    over_bound_dy=1.0, over_limit_dx=1.0, over_limit_dy=0.8, within_1_sigma=0.7, within_2_sigma=0.95, left_out=0.01,
-    seconds=1.5,
+    case="a", method="network", stacks=3, dx_px=0.06, dy_px=0.04, roll_deg=0.2, axis_tilt_deg=0.03, worst_px=0.3,
+    bound_dx_px=0.05, bound_dy_px=0.04, bound_roll_deg=0.1, limit_dx_px=0.06, limit_dy_px=0.05,
+    limit_roll_deg=0.15, over_bound_dx=1.2, over_bound_dy=1.0, over_limit_dx=1.0, over_limit_dy=0.8,
+    within_1_sigma=0.7, within_2_sigma=0.95, left_out=0.01, seconds=1.5,
 )  # fmt: skip
 THEIRS = replace(OURS, method="center-of-mass", dx_px=0.09, within_1_sigma=float("nan"), within_2_sigma=float("nan"))
 
@@ -38,12 +38,14 @@ def test_files_are_joined_and_a_later_figure_counts(tmp_path: Path) -> None:
 
 def test_a_table_has_the_ratios_to_both_bounds() -> None:
     line = method_table([OURS, THEIRS], "network").splitlines()
-    assert line[2:] == ["| a | 1.20 | 1.00 | 1.00 | 0.80 | 0.20 | 0.10 | 0.15 | 0.30 | 70 % | 95 % | 1.0 % | 1.5 |"]
+    assert line[2:] == [
+        "| a | 1.20 | 1.00 | 1.00 | 0.80 | 0.20 | 0.10 | 0.15 | 0.03 | 0.30 | 70 % | 95 % | 1.0 % | 1.5 |"
+    ]
 
 
 def test_of_a_stage_that_does_not_roll_the_table_tells_the_error_alone() -> None:
     still = replace(OURS, bound_roll_deg=float("nan"), limit_roll_deg=float("nan"))
-    assert "| 0.80 | 0.20 | – | – | 0.30 |" in method_table([still], "network")
+    assert "| 0.80 | 0.20 | – | – | 0.03 | 0.30 |" in method_table([still], "network")
 
 
 def test_words_say_how_far_from_the_bound_and_where_a_rival_is_better() -> None:
