@@ -48,7 +48,6 @@ def test_the_tilt_is_found_and_shifts_are_as_good_as_upright(tilt_deg: float, ro
     score = score_shifts(found(tilt_deg, roll_deg, kind), scan(tilt_deg, roll_deg, kind).shifts)
     upright = score_shifts(found(0.0, roll_deg, kind), scan(0.0, roll_deg, kind).shifts)
     assert abs(score.axis_tilt_error_deg) < 0.25
-    # the moments of a column that the view cuts off slantwise would bring dx to twice that
     assert score.dx_rmse_px < 1.5 * upright.dx_rmse_px and score.dy_rmse_px < 1.5 * upright.dy_rmse_px
 
 

@@ -36,7 +36,6 @@ BORDER_HARMONIC, BORDER_BELIEF = 4, 0.1
 # wedge, of which it learned little; or where top and bottom cut the object off, and it has straight sides.
 MOMENTS_BELIEF = (1.0, 0.8, 1.0, 1.0, 1.0)
 FREE_RIDGE = 1e-3  # of what is known of each movement in dx: the gauge is not
-SLANTED_DEG = 1.5
 CLEAR = 0.5  # of the noise is not its floor: below, such ends are no sharper than what pixels leave of the moments
 
 
@@ -101,12 +100,9 @@ def believed(information: Float, belief: tuple[float, ...], angle: Float, cut: C
     return found
 
 
-def moments_move_dx(cut: Cut, angle: Float, *, clear: float, turned_deg: float) -> bool:
-    """Whether moments are believed in dx: in a wedge, and of an object with straight sides from top to bottom.
-
-    turned_deg : by how much views are, root mean square; the border cuts such an object off slantwise.
-    """
-    return (cut.through and clear > CLEAR and turned_deg < SLANTED_DEG) if cut.ends else is_wedge(angle) and clear > 0
+def moments_move_dx(cut: Cut, angle: Float, *, clear: float) -> bool:
+    """Whether moments are believed in dx: in a wedge, and of an object with straight sides from top to bottom."""
+    return (cut.through and clear > CLEAR) if cut.ends else is_wedge(angle) and clear > 0
 
 
 def moments_believed(information: Float, angle: Float, *, pixels: int, dx: bool, rolls: bool) -> Float:

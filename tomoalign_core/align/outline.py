@@ -12,6 +12,7 @@ from scipy import ndimage
 from tomoalign_core.align.apply import undo_shifts
 from tomoalign_core.align.noise import noise_of
 from tomoalign_core.geometry import Float, Shifts, gauge_functions, gauge_vectors, rotation
+from tomoalign_core.metrics import rms
 from tomoalign_core.simulate.slices import centre_of_mass, fitted_path, path_of_mass
 
 BLUR_PX = 1.5
@@ -19,6 +20,8 @@ EDGE_PX = 3
 BACKGROUND_PX = 4  # columns on each side that are taken for background
 SIGMAS = 3.0  # of the noise of the blurred views, above their emptiest part
 CUT = 0.1  # of what the middle shows stands at the border
+SLANTED_DEG = 0.5  # root mean square, of views that the border cuts off otherwise from one to the next
+LEAST_ROWS = 0.1  # of the rows, that are whole in all views, to tell where the mass is
 
 Stack = NDArray[np.floating]
 
@@ -62,7 +65,8 @@ def place_of_object(stack: Stack, table: Shifts) -> Float:
     As the columns of ``gauge_vectors``, for ``with_object_aside``. It is found on the views as measured: aligned by a
     table that puts the object aside they would show less of it. Views in which it has moved out at a side have no say,
     if half have not; of those, it is looked at once more in the middle, where what is left of it at a border does not
-    pass for background.
+    pass for background. And of views that are turned, whose top or bottom cuts it off slantwise, in rows of which all
+    is seen.
     """
     centre = np.stack([centre_of_mass(stack), centre_of_mass(stack.transpose(0, 2, 1))], 1)
     centre[:, 1] = np.nan_to_num(centre[:, 1])
@@ -76,6 +80,12 @@ def place_of_object(stack: Stack, table: Shifts) -> Float:
     if some_moved_out:
         aligned, _ = undo_shifts(stack[whole], with_object_aside(table.taken(whole), place))
         place[:3] += path_of_mass(aligned, table.angle_rad[whole])
+    if rms(table.roll_deg) > SLANTED_DEG and cut_of(stack).ends:
+        aligned, seen = undo_shifts(stack, with_object_aside(table, place))
+        shown = np.abs(aligned).mean(0)
+        rows = (seen | (shown < CUT * shown.max())).all((0, 2))
+        if rows.mean() > LEAST_ROWS:
+            place[:3] += path_of_mass(aligned[:, rows], table.angle_rad)
     return place
 
 

@@ -80,7 +80,7 @@ class Together:
         self._by_chance = 1 + UNLIKE * (1 - self._clear)
         self._cut = cut_of(whole[:, ROWS_BEYOND:-ROWS_BEYOND])
         self._belief = belief_of(self._cut, start, clear=self._clear)
-        self._moments_move_dx = self._do_moments_move_dx()
+        self._moments_move_dx = moments_move_dx(self._cut, angle, clear=self._clear)
         self._asks_for_roll = self._belief[2] > 0
         self._asks_for_tilt = float(np.ptp(start.roll_deg)) == 0.0  # rolls have that of theirs
         self._turns: list[tuple[float, float]] = []  # what was left of the tilt of the axis, and by how much it turned
@@ -203,11 +203,7 @@ class Together:
         self._turns.append((left, turn))
         self.table, self._start = (self._turned(table, turn) for table in (self.table, self._start))
         self._see()
-        self._moments_move_dx = self._do_moments_move_dx()
         return True
-
-    def _do_moments_move_dx(self) -> bool:
-        return moments_move_dx(self._cut, self._angle, clear=self._clear, turned_deg=rms(self.table.roll_deg))
 
     def _turned(self, table: Shifts, deg: float) -> Shifts:
         """The table with all views rolled further, about the middle of what they show."""
