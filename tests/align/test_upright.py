@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from tomoalign_core.align import find_shifts, undo_shifts
+from tomoalign_core.align import answer, find_shifts, joint, undo_shifts
 from tomoalign_core.align.joint import settled, step_together
 from tomoalign_core.align.predict import predict_shifts
 from tomoalign_core.align.upright import as_measured, stood_up
@@ -81,10 +81,10 @@ def test_a_step_of_views_that_are_kept_finds_it_too_and_leaves_the_others_where_
 def test_it_is_not_asked_for_again_once_it_is_found() -> None:
     one = scan(-0.7)
     proj, angle = one.proj.numpy(), one.angle_rad
-    joint = settled(proj, angle, predict_shifts(proj, angle, load_weights("pretrained")))
-    before = joint.table.axis_tilt_deg
-    assert joint.improve() < 0.05
-    assert joint.table.axis_tilt_deg == pytest.approx(before, abs=1e-6)
+    begun = settled(proj, angle, predict_shifts(proj, angle, load_weights("pretrained")))
+    before = begun.table.axis_tilt_deg
+    assert begun.improve() < 0.05
+    assert begun.table.axis_tilt_deg == pytest.approx(before, abs=1e-6)
 
 
 def test_what_is_found_of_views_turned_back_is_told_as_of_those_measured() -> None:
@@ -106,3 +106,16 @@ def test_an_upright_stack_is_not_resampled() -> None:
     proj = scan(0.0).proj.numpy()
     assert stood_up(proj, 0.0) is proj
     assert as_measured(scan(0.0).shifts, 0.0) is scan(0.0).shifts
+
+
+@pytest.mark.parametrize("tilt_deg", [0.0, -0.7, 12.0])
+def test_of_too_many_views_for_a_step_the_tilt_is_told_from_some(
+    tilt_deg: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joint, "MOST_VIEWS", 30)
+    monkeypatch.setattr(answer, "ENOUGH_VIEWS", 20)
+    one = scan(tilt_deg)
+    table = find_shifts(one.proj.numpy(), one.angle_rad)
+    score = score_shifts(table, one.shifts)
+    assert abs(score.axis_tilt_error_deg) < 0.2 and score.dy_rmse_px < 0.06
+    assert np.ptp(table.roll_deg) < 1e-9 and bool(table.roll_deg.any()) == bool(tilt_deg)

@@ -16,14 +16,11 @@ from tomoalign_core.geometry import Shifts
 
 if TYPE_CHECKING:
     from tomoalign_core.align.refine import Round
-    from tomoalign_core.learn.weights import TrainedModel
 
 __all__ = ["METHODS", "MISSING_METHODS", "beyond_domain", "find_shifts", "move_views", "outside_domain", "undo_shifts"]
 
 NETWORK, REFINED = "network", "network+refine"
 NETWORKS = (NETWORK, REFINED)
-MOST_LOOKS = 4  # of a network, each at views turned back by what the last steps told of the tilt of the axis
-FAR_TILTED_DEG = 1.0  # views that are turned by less than that are seen as if the axis were upright
 TOMOPY_JOINT = "tomopy-joint"
 METHODS = (NETWORK, REFINED, *CLASSICAL, *((TOMOPY_JOINT,) if tomopy_installed() else ()))
 EMPTY, UNWRITTEN = (
@@ -73,89 +70,16 @@ def find_shifts(
         raise InputError("all views are the same everywhere, or not finite; see that these are the projections")
     angle, rest = np.asarray(angle_rad, float), proj if shown.all() else proj[shown]
     if method in NETWORKS:
-        found = _ask_network(rest, angle[shown], method, model, device, progress, on_round)
+        from tomoalign_core.align.answer import answer
+        from tomoalign_core.learn.weights import load_weights
+
+        network, refined = load_weights(model, device), method == REFINED
+        found = answer(rest, angle[shown], network, refined=refined, progress=progress, on_round=on_round)
     else:
-        found = _placed(rest, _find_classically(rest, angle[shown], method, progress), method)
+        from tomoalign_core.align.lost import with_a_place
+
+        found = with_a_place(rest, _find_classically(rest, angle[shown], method, progress), by=method)
     return found if shown.all() else _with_others(found, angle, shown, empty)
-
-
-def _ask_network(
-    proj: np.ndarray,
-    angle_rad: np.ndarray,
-    method: str,
-    model: str,
-    device: str,
-    progress: Progress | None,
-    on_round: Callable[[Round], None] | None,
-) -> Shifts:
-    """What a network sees, one step of all views together from there, and further ones if they are asked for.
-
-    A network sees views of an upright axis. How far it is tilted is told by that step, and if that is far, the network
-    looks at views that are turned back by as much.
-    """
-    from tomoalign_core.align.joint import can_step, settled
-    from tomoalign_core.align.lost import leave_out_lost
-    from tomoalign_core.align.predict import predict_shifts
-    from tomoalign_core.align.refine import refine_shifts
-    from tomoalign_core.align.upright import as_measured, stood_up
-    from tomoalign_core.learn.weights import load_weights
-
-    network = load_weights(model, device)
-    tilt_deg, joint = 0.0, None
-    for _ in range(MOST_LOOKS):
-        upright = stood_up(proj, tilt_deg)
-        looks = _Counted(progress) if method == NETWORK and progress is not None else progress
-        seen = as_measured(predict_shifts(upright, angle_rad, network, looks), tilt_deg)
-        found = _placed(proj, seen, method)
-        if method == REFINED:
-            found = _better_look(proj, upright, tilt_deg, found, network, progress)
-        if not can_step(found, sure=method == NETWORK):
-            break
-        joint = settled(proj, angle_rad, found)
-        if isinstance(looks, _Counted):
-            looks.end()
-        further_deg = joint.table.axis_tilt_deg - tilt_deg
-        if abs(further_deg) < FAR_TILTED_DEG:
-            break
-        tilt_deg += further_deg
-    if method == REFINED:
-        refined = refine_shifts(proj, angle_rad, found, settled=joint, on_round=on_round)
-        return leave_out_lost(proj, refined.shifts)
-    return leave_out_lost(proj, joint.table) if joint is not None else found
-
-
-def _placed(proj: np.ndarray, found: Shifts, method: str) -> Shifts:
-    """What was found, without the views that are lost.
-
-    Raises
-    ------
-    InputError
-        If all are.
-    """
-    from tomoalign_core.align.lost import leave_out_lost
-
-    found = leave_out_lost(proj, found)
-    if not found.used.any():
-        raise InputError(
-            f"{method} found no place for any view ({found.reason[0]}); try another method, and see that the angles "
-            "and the tilt axis are right"
-        )
-    return found
-
-
-class _Counted:
-    """Progress over the passes of a network, with one more for the step that ends it."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress, self._of = progress, 0
-
-    def __call__(self, done: int, of: int) -> None:
-        self._of = of + 1
-        self._progress(done, self._of)
-
-    def end(self) -> None:
-        if self._of:
-            self._progress(self._of, self._of)
 
 
 def outside_domain(proj: np.ndarray, angle_rad: np.ndarray, *, model: str = "pretrained") -> tuple[str, ...]:
@@ -198,30 +122,6 @@ def _find_classically(proj: np.ndarray, angle_rad: np.ndarray, method: str, prog
         missing = "".join(f" ({name} {why})" for name, why in MISSING_METHODS.items())
         raise InputError(f"no method is called {method!r}; choose one of {', '.join(METHODS)}{missing}")
     return CLASSICAL[method](proj, angle_rad, progress)
-
-
-def _better_look(
-    proj: np.ndarray,
-    upright: np.ndarray,
-    tilt_deg: float,
-    found: Shifts,
-    network: TrainedModel,
-    progress: Progress | None,
-) -> Shifts:
-    """What the network found, or finds in twice the sampling if that is better; see ``finer``."""
-    from tomoalign_core.align.finer import better_of
-    from tomoalign_core.align.lost import leave_out_lost
-    from tomoalign_core.align.predict import can_look_finer, predict_shifts
-    from tomoalign_core.align.upright import as_measured
-
-    if not can_look_finer(proj, network):
-        return found
-
-    def look_finer() -> Shifts:
-        seen = predict_shifts(upright, found.angle_rad, network, progress, finer=True)
-        return leave_out_lost(proj, as_measured(seen, tilt_deg))
-
-    return better_of(proj, found.angle_rad, found, look_finer, progress)
 
 
 def _with_others(found: Shifts, angle_rad: np.ndarray, shown: np.ndarray, empty: np.ndarray) -> Shifts:

@@ -17,6 +17,7 @@ from skimage.registration import phase_cross_correlation
 
 from tomoalign_core.align.apply import undo_shifts
 from tomoalign_core.align.binning import binned, binned_shifts
+from tomoalign_core.config import InputError
 from tomoalign_core.geometry import Float, Shifts
 
 LARGEST_PX = 96  # wider or taller stacks are binned for it
@@ -44,6 +45,23 @@ def leave_out_lost(proj: Stack, shifts: Shifts) -> Shifts:
     """
     shifts = shifts.left_out(_seen(proj, shifts) < LEAST_SEEN, OUTSIDE)
     return shifts.left_out(lost_views(proj, shifts), LOST)
+
+
+def with_a_place(proj: Stack, found: Shifts, *, by: str) -> Shifts:
+    """What was found, by whom, without the views that are lost or lie outside.
+
+    Raises
+    ------
+    InputError
+        If all do.
+    """
+    found = leave_out_lost(proj, found)
+    if not found.used.any():
+        raise InputError(
+            f"{by} found no place for any view ({found.reason[0]}); try another method, and see that the angles and "
+            "the tilt axis are right"
+        )
+    return found
 
 
 def lost_views(proj: Stack, shifts: Shifts) -> NDArray[np.bool_]:
