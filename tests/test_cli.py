@@ -223,14 +223,29 @@ def test_a_tilted_axis_is_simulated_found_and_told(tmp_path: Path, capsys: pytes
     np.testing.assert_array_equal(read_stack(stack).truth.roll_deg, -3)
     assert run("align", stack, "--shifts", table, "--out", tmp_path / "upright.h5") == 0
     said = capsys.readouterr().out
-    tilt = re.search(r"no roll, but the rotation axis is tilted by (\d\.\d\d)° counterclockwise", said)
+    tilt = re.search(r"the rotation axis is tilted by (\d\.\d\d)° counterclockwise, the roll of all views", said)
     assert tilt and float(tilt[1]) == pytest.approx(3, abs=0.15)
-    assert re.search(r"roll 0.00° rms, tilt of the axis -?0\.[01]\d° \(worst view", said)
+    assert re.search(r"roll 0.00° rms, the tilt of the axis off by 0\.[01]\d° \(worst view", said)
     # the aligned stack is upright: nothing is left to be found
     assert run("align", tmp_path / "upright.h5", "--shifts", table) == 0
     assert abs(read_csv(table).axis_tilt_deg) < 0.1
     assert run("simulate", stack, "--axis-tilt", 60) == 2
     assert "--axis-tilt 60" in capsys.readouterr().err
+
+
+def test_a_tilt_of_the_axis_that_is_known_is_where_a_network_begins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack, table = tmp_path / "tilted.h5", tmp_path / "s.csv"
+    size = ("--views", 30, "--rows", 64, "--cols", 64, "--noise", 0.02)
+    assert run("simulate", stack, *size, "--axis-tilt", 45) == 0
+    assert run("align", stack, "--shifts", table, "--axis-tilt", 40) == 0
+    assert read_csv(table).axis_tilt_deg == pytest.approx(45, abs=0.25)
+    assert run("align", stack, "--shifts", table, "--axis-tilt", 5, "--method", "center-of-mass") == 2
+    assert "--axis-tilt 5 is for a network, and center-of-mass looks for none" in capsys.readouterr().err
+    for odd in (70, "nan"):
+        assert run("align", stack, "--shifts", table, "--axis-tilt", odd) == 2
+        assert f"--axis-tilt {odd} is outside -60 to 60" in capsys.readouterr().err
 
 
 def test_rolls_far_beyond_those_learned_from_are_told_after_the_network_has_run(

@@ -37,6 +37,14 @@ def test_nothing_is_known_of_the_roll_that_all_views_have_in_common() -> None:
     assert np.rad2deg(in_common / beforehand.LEVER_PX) == pytest.approx(beforehand.AXIS_TILT_SIGMA_DEG, rel=0.01)
 
 
+def test_too_few_views_are_not_taken_to_tell_a_tilt_of_the_axis() -> None:
+    few = beforehand.LEAST_VIEWS_OF_TILT - 1
+    table = Shifts.from_arrays(angle_rad=angles(few), dx_px=NOTHING[:few], dy_px=NOTHING[:few])
+    of_rolls = np.linalg.inv(prior_of(table, largest=1.0)[2 * few : 3 * few, 2 * few : 3 * few])
+    in_common = np.sqrt(np.ones(few) @ of_rolls @ np.ones(few)) / few
+    assert np.rad2deg(in_common / beforehand.LEVER_PX) < 2
+
+
 def test_near_views_err_alike() -> None:
     assert variance_of(0, np.cos(ANGLE)) > variance_of(0, np.cos(19 * ANGLE))
 

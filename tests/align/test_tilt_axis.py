@@ -28,6 +28,15 @@ def test_a_stack_is_known_to_be_turned_only_where_it_is(config: SimulationConfig
     assert (turned.along_u, turned.along_v) == pytest.approx((upright.along_v, upright.along_u))
 
 
+@pytest.mark.parametrize("tilt_deg", [12.0, 25.0])
+def test_an_axis_that_is_tilted_off_the_columns_does_not_lie_along_the_rows(tilt_deg: float) -> None:
+    """Of a column that the border cuts off the two profiles alone say that it does."""
+    pillar = SAMPLES["Pillar"].config.changed(misalign=STAGE.changed(axis_tilt_deg=tilt_deg))
+    proj = simulate(pillar).proj.numpy()
+    seen = axis_evidence(proj)
+    assert seen.along_v > 1.4 * seen.along_u and not seen.turned
+
+
 def test_nothing_is_said_of_what_looks_the_same_from_all_sides_nor_of_noise() -> None:
     v, u = np.mgrid[-16:16, -20:20]
     ball = np.repeat(np.sqrt(np.clip(12.0**2 - u**2 - v**2, 0, None))[None], 20, axis=0)

@@ -38,6 +38,7 @@ def find_shifts(
     method: str = "network",
     model: str = "pretrained",
     device: str = "cpu",
+    axis_tilt_deg: float = 0.0,
     progress: Progress | None = None,
     on_round: Callable[[Round], None] | None = None,
 ) -> Shifts:
@@ -54,6 +55,7 @@ def find_shifts(
         more than the first could see (see ``finer``);
         "center-of-mass", "profile-correlation", "phase-correlation"; or "tomopy-joint" where tomopy is.
     model : for the network: "pretrained", a run's id or folder, or a .safetensors file.
+    axis_tilt_deg : from where a network looks for the tilt of the axis, from +u towards +v; from 0, up to 30 are found.
     progress : called with (done, of) as it goes: passes of the network, views of the others.
     on_round : called with each round of a refinement, see ``refine.Round``.
 
@@ -74,7 +76,10 @@ def find_shifts(
         from tomoalign_core.learn.weights import load_weights
 
         network, refined = load_weights(model, device), method == REFINED
-        found = answer(rest, angle[shown], network, refined=refined, progress=progress, on_round=on_round)
+        found = answer(
+            rest, angle[shown], network,
+            refined=refined, axis_tilt_deg=axis_tilt_deg, progress=progress, on_round=on_round,
+        )  # fmt: skip
     else:
         from tomoalign_core.align.lost import with_a_place
 

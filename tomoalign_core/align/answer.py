@@ -32,6 +32,7 @@ def answer(
     network: TrainedModel,
     *,
     refined: bool,
+    axis_tilt_deg: float,
     progress: Progress | None,
     on_round: Callable[[refine.Round], None] | None,
 ) -> Shifts:
@@ -42,7 +43,7 @@ def answer(
     InputError
         If no view can be aligned, or a refinement is asked for of too many or too few.
     """
-    tilt_deg = 0.0
+    tilt_deg = axis_tilt_deg
     for _ in range(MOST_LOOKS):
         looks = progress if refined or progress is None else _Counted(progress)
         found = _look(proj, angle_rad, tilt_deg, network, refined=refined, progress=looks)

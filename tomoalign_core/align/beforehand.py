@@ -16,6 +16,7 @@ from tomoalign_core.geometry import Float, Shifts, is_wedge
 ROLL_SIGMA_DEG, ROLL_SIGMA = 0.35, 1 / 3  # of the start's roll: at least, and as a fraction of the rolls it found
 LEAN = 10.0  # times the variance, of rolls that go once around: an object that leans shows nearly the same
 AXIS_TILT_SIGMA_DEG = 10.0  # the roll that all views have in common, of which a start knows nothing
+LEAST_VIEWS_OF_TILT = 8  # that can tell it
 GAIN_SIGMA = 0.3
 UNKNOWN_SIGMA_PX = 1.0  # of a start that states none
 NEAR_VIEWS = 4  # the start errs alike on views so near
@@ -56,7 +57,9 @@ def prior_of(start: Shifts, *, largest: float) -> Float:
         blocks.append(np.linalg.inv(known[:, None] * near * known + np.diag((OWN_ERROR * known) ** 2)))
     roll_sigma_deg = np.hypot(ROLL_SIGMA_DEG, ROLL_SIGMA * float(np.std(start.roll_deg)))
     lean = np.linalg.qr(np.stack([np.cos(start.angle_rad), np.sin(start.angle_rad)], 1))[0]
-    rolls = np.eye(n) + LEAN * lean @ lean.T + (AXIS_TILT_SIGMA_DEG / roll_sigma_deg) ** 2
+    rolls = np.eye(n) + LEAN * lean @ lean.T
+    if n >= LEAST_VIEWS_OF_TILT:
+        rolls += (AXIS_TILT_SIGMA_DEG / roll_sigma_deg) ** 2
     blocks.append(np.linalg.inv((np.deg2rad(roll_sigma_deg) * LEVER_PX) ** 2 * rolls))
     blocks += [np.eye(n) / expected**2 for expected in (GAIN_SIGMA, GAIN_SIGMA * largest)]
     prior: Float = linalg.block_diag(*blocks)

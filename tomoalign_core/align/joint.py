@@ -74,6 +74,11 @@ class Joint:
         return self._whole(0.0, self._unit * self._problem.offset)
 
     @property
+    def stood_up(self) -> bool:
+        """Whether all views were turned by the tilt of the axis, on which they do not roll."""
+        return self._problem.stood_up
+
+    @property
     def moves_dx(self) -> bool:
         """Whether the likelihood has a say in dx."""
         return self._problem.moves_dx
@@ -113,15 +118,17 @@ def can_step(start: Shifts, *, sure: bool) -> bool:
 def settled(proj: NDArray[np.floating], angle_rad: Float, start: Shifts) -> Joint:
     """A stack (N, V, U) that begins at a table and has taken its first step; the network's answer is where it stands.
 
-    While one turns views by over a degree, or all of them by a quarter, another follows, up to six in all.
+    While one turns views by over a degree, or all of them by a quarter, another follows, up to six in all; and one
+    where the axis was found to be tilted and views not to roll, as what bobs up and down was taken for dy before.
     """
     joint = Joint(proj, angle_rad, start)
     joint.improve()
     before = joint.start
-    for _ in range(MOST_STEPS - 1):
+    for number in range(1, MOST_STEPS):
         found = joint.table
         turned = (found.roll_deg - before.roll_deg)[found.used]
-        if rms(turned) < TURNED_DEG and abs(turned.mean()) < TILTED_DEG:
+        looks_again = number == 1 and joint.stood_up
+        if rms(turned) < TURNED_DEG and abs(turned.mean()) < TILTED_DEG and not looks_again:
             break
         joint.improve()
         before = found

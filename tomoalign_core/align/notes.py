@@ -50,7 +50,7 @@ def confidence_words(shifts: Shifts) -> str:
     >>> confidence_words(table)
     'views roll by 0.41° (rms)'
     >>> confidence_words(Shifts.from_arrays(angle_rad=some, dx_px=some, dy_px=some, roll_deg=[-2, -2, -2]))
-    'no roll, but the rotation axis is tilted by 2.00° counterclockwise'
+    'the rotation axis is tilted by 2.00° counterclockwise, the roll of all views; they do not roll on their own'
     >>> sure = Shifts.from_arrays(angle_rad=some, dx_px=some, dy_px=some, dx_sigma_px=some, dy_sigma_px=some)
     >>> confidence_words(sure)
     'σ of a view, in the median: dx 0.100 px, dy 0.100 px; no roll'
@@ -65,7 +65,7 @@ def confidence_words(shifts: Shifts) -> str:
     if rolls >= LEAST_TOLD_DEG:
         words.append(f"views roll by {rolls:.2f}° (rms)" + (f" about an axis {tilt}" if tilt else ""))
     elif tilt:
-        words.append(f"no roll, but the rotation axis is {tilt}")
+        words.append(f"the rotation axis is {tilt}, the roll of all views; they do not roll on their own")
     elif sure:
         words.append("no roll")
     return "; ".join(words)

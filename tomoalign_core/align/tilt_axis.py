@@ -17,12 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from tomoalign_core.align.apply import undo_view
+from tomoalign_core.align.binning import binned
 from tomoalign_core.geometry import Float
 
 CLEAR = 1.4  # times that one profile must change as much as the other before anything is said
 MOST_VIEWS, MOST_PIXELS = 60, 256  # views that are looked at, and the length that profiles are shortened to
 REACH = 0.25  # of the length of a profile: how far a view is looked for from its place
 ROUNDS = 3
+TILTS_DEG = (-30, -20, -10, 10, 20, 30)
+TILTED_PIXELS = 128
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +35,12 @@ class AxisEvidence:
 
     along_v: float
     along_u: float
+    tilted: float = np.inf  # the least of profiles along axes that are tilted off the columns
 
     @property
     def turned(self) -> bool:
         """Whether the axis clearly lies along the rows, so that the views should be transposed."""
-        return self.along_v > CLEAR * self.along_u
+        return min(self.along_v, self.tilted) > CLEAR * self.along_u
 
     def words(self) -> str:
         """What was seen, in a sentence."""
@@ -53,10 +58,17 @@ def axis_evidence(proj: NDArray[np.floating]) -> AxisEvidence:
     (False, True)
     """
     some = proj[:: ceil(len(proj) / MOST_VIEWS)]
-    return AxisEvidence(
-        along_v=_change(some.sum(axis=2, dtype=float)),
-        along_u=_change(some.sum(axis=1, dtype=float)),
-    )
+    along_v, along_u = (_change(some.sum(axis=axis, dtype=float)) for axis in (2, 1))
+    if along_v <= CLEAR * along_u:
+        return AxisEvidence(along_v=along_v, along_u=along_u)
+    small = binned(some, ceil(max(some.shape[1:]) / TILTED_PIXELS))
+    tilted = min(_change(_rolled_back(small, deg).sum(axis=2, dtype=float)) for deg in TILTS_DEG)
+    return AxisEvidence(along_v=along_v, along_u=along_u, tilted=tilted)
+
+
+def _rolled_back(views: NDArray[np.floating], deg: float) -> NDArray[np.floating]:
+    """Views (N, V, U) that have rolled by so much, as they were before; in between, linearly."""
+    return np.stack([undo_view(view, 0.0, 0.0, deg, order=1)[0] for view in views])
 
 
 def _change(profiles: Float) -> float:

@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 from scipy import linalg, ndimage, stats
 
 from tomoalign_core.align.apply import move_views, undo_shifts
-from tomoalign_core.align.beforehand import belief_of, believed, moments_believed, moments_move_dx, prior_of
+from tomoalign_core.align.beforehand import (
+    LEAST_VIEWS_OF_TILT,
+    belief_of,
+    believed,
+    moments_believed,
+    moments_move_dx,
+    prior_of,
+)
 from tomoalign_core.align.field import FILL_ROUNDS, Field
 from tomoalign_core.align.moments import told_by_moments
 from tomoalign_core.align.noise import UnevenNoise, noise_floor, noise_of, uneven_noise
@@ -82,7 +89,8 @@ class Together:
         self._belief = belief_of(self._cut, start, clear=self._clear)
         self._moments_move_dx = moments_move_dx(self._cut, angle, clear=self._clear)
         self._asks_for_roll = self._belief[2] > 0
-        self._asks_for_tilt = float(np.ptp(start.roll_deg)) == 0.0  # rolls have that of theirs
+        # rolls have that of theirs; and three views show what they may of any
+        self._asks_for_tilt = float(np.ptp(start.roll_deg)) == 0.0 and n >= LEAST_VIEWS_OF_TILT
         self._turns: list[tuple[float, float]] = []  # what was left of the tilt of the axis, and by how much it turned
         self._gauge_free = [_projector(gauge_functions(angle, axis=axis)) for axis in ("dx", "dy")]
 
@@ -231,6 +239,11 @@ class Together:
     def rolls(self) -> bool:
         """Whether views may roll."""
         return self._belief[2] > 0
+
+    @property
+    def stood_up(self) -> bool:
+        """Whether views that do not roll were turned by the tilt of the axis."""
+        return bool(self._turns)
 
     @property
     def may_not_roll(self) -> bool:

@@ -22,6 +22,7 @@ from tomoalign_core.cli.root import app, check_kind, check_output, check_tilt_ax
 
 STACKS, TABLES = (".h5", ".hdf5", ".hdf", ".nxs"), (".csv", ".txt")
 IN_THE_BOX = "pretrained"
+MOST_AXIS_TILT_DEG = 60.0
 NOTHING_GAINED = 0.99  # of the residual before; a scan that stood still comes to 0.993 to 0.997, by its noise
 
 
@@ -127,6 +128,13 @@ def align(
     tilt_axis: Annotated[
         str, typer.Option(help="vertical, or horizontal: along the detector's rows; views are then transposed")
     ] = "vertical",
+    axis_tilt: Annotated[
+        float | None,
+        typer.Option(
+            help="For the network: from where to look for the tilt of the rotation axis, degrees clockwise; needed "
+            "where it is over 30"
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
     """Find the shifts of a scan and, with --out, undo them. A truth inside the file is used for the score only."""
@@ -143,6 +151,7 @@ def align(
     check_output("--out", out, stack, angles, shifts, endings=STACKS)
     check_method(method, model)
     _refuse_model_without_network(method, model)
+    _check_axis_tilt(axis_tilt, method)
     scan = read_asked(
         stack, angles=angles, data_path=data_path, angles_path=angles_path, kind=kind, tilt_axis=tilt_axis
     )
@@ -161,6 +170,7 @@ def align(
             method=method,
             model=model,
             device=str(choose_device(device)),
+            axis_tilt_deg=axis_tilt or 0.0,
             progress=progress,
             on_round=on_round,
         )
@@ -237,6 +247,23 @@ def _refuse_model_without_network(method: str, model: str) -> None:
         )
 
 
+def _check_axis_tilt(axis_tilt: float | None, method: str) -> None:
+    from tomoalign_core.align import NETWORKS
+
+    if axis_tilt is None:
+        return
+    if method not in NETWORKS:
+        raise InputError(
+            f"align: --axis-tilt {axis_tilt:g} is for a network, and {method} looks for none; leave it out, or choose "
+            f"--method {' or '.join(NETWORKS)}"
+        )
+    if not abs(axis_tilt) <= MOST_AXIS_TILT_DEG:
+        raise InputError(
+            f"align: --axis-tilt {axis_tilt:g} is outside -{MOST_AXIS_TILT_DEG:g} to {MOST_AXIS_TILT_DEG:g}; of an "
+            "axis nearer to the rows give --tilt-axis horizontal, and count from there"
+        )
+
+
 def _tell_outside(scan: Stack, method: str, model: str) -> None:
     """Say, before a network runs, how the stack differs from what it learned from."""
     from tomoalign_core.align import NETWORKS, outside_domain
@@ -296,7 +323,9 @@ def _print_error(scan: Stack, found: Shifts, truth: Shifts) -> None:
     from tomoalign_core.report.of_stack import simulated
 
     score = score_shifts(found, truth)
-    tilt = f", tilt of the axis {score.axis_tilt_error_deg:.2f}°" if truth.axis_tilt_deg or found.axis_tilt_deg else ""
+    tilt = ""
+    if truth.axis_tilt_deg or found.axis_tilt_deg:
+        tilt = f", the tilt of the axis off by {abs(score.axis_tilt_error_deg):.2f}°"
     typer.echo(
         f"against the truth in the file, gauge removed: dx {score.dx_rmse_px:.3f} px, dy {score.dy_rmse_px:.3f} px, "
         f"roll {score.roll_rmse_deg:.2f}° rms{tilt} (worst view {score.dx_worst_px:.2f} / {score.dy_worst_px:.2f} px; "

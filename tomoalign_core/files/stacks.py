@@ -172,7 +172,8 @@ def _transpose(raw: RawStack) -> None:
         raw.data = np.ascontiguousarray(raw.data.swapaxes(1, 2))
     raw.flat, raw.dark = (None if field is None else field.swapaxes(-1, -2) for field in (raw.flat, raw.dark))
     raw.notes += (
-        "the tilt axis lay along the rows: the views are transposed, and dx and dy are those of the new frame",
+        "the tilt axis lay along the rows: the views are transposed; dx, dy and which way views turn are those of the "
+        "new frame",
     )
     if raw.truth is not None:
         t = raw.truth
