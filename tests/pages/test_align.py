@@ -398,6 +398,25 @@ def test_rolls_far_beyond_those_learned_from_are_told_beside_what_was_found(
     assert len(told()) == 1
 
 
+def test_a_tilted_axis_is_told_and_its_error_stands_in_the_table(
+    workspace: Path, scan: SimulatedScan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tomoalign_core import align
+
+    path = workspace / "scan.h5"
+    write_stack(path, proj=scan.proj.numpy(), angle_rad=scan.angle_rad, truth=scan.shifts)
+
+    def leaning(_: object, angle_rad: np.ndarray, **__: object) -> Shifts:
+        return replace(rolling_far(angle_rad), roll_deg=np.full(len(angle_rad), -3.0))
+
+    at = aligned(path, methods="center-of-mass")
+    assert "rotation axis is tilted" not in words(at) and "error axis, °" not in table(at)
+    monkeypatch.setattr(align, "find_shifts", leaning)
+    at = aligned(path, methods="profile-correlation")
+    assert "The rotation axis is tilted by 3.00° counterclockwise" in words(at)
+    assert table(at)["error axis, °"] == [3.0]
+
+
 def test_what_is_told_afterwards_stands_in_the_report_beside_what_is_told_before() -> None:
     def found(name: str, *beyond: str) -> Found:
         return Found(name=name, made_by=name, shifts=rolling_far(np.arange(4.0)), seconds=1.0, beyond=beyond)
