@@ -129,7 +129,7 @@ def sample_figures(path: str, epoch: int, case: str, bound_px: tuple[float, floa
     parts = ("dx", "dy", "roll") if "found_roll_deg" in arrays else ("dx", "dy")
     bound = dict(zip(("dx", "dy"), bound_px, strict=True))
     drawn = {
-        "shifts": figures.shifts_over_angle({"found": found}, truth, parts=parts, dark=dark, height=500),
+        "shifts": figures.shifts_over_angle({"found": found}, truth, parts=parts, tilt=False, dark=dark, height=500),
         "scatter": figures.found_against_true(found, truth, dark=dark, height=250),
         "histogram": figures.error_histogram(found, truth, bound_px=bound, dark=dark, height=250),
     }

@@ -78,6 +78,18 @@ def test_a_step_of_views_that_are_kept_finds_it_too_and_leaves_the_others_where_
     np.testing.assert_array_equal(after.used, ~left_out)
 
 
+@pytest.mark.parametrize(("tilt_deg", "steps"), [(0.0, 1), (-0.2, 2)])
+def test_where_the_axis_is_tilted_another_step_tells_what_was_taken_for_dy(
+    tilt_deg: float, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = scan(tilt_deg, noise=0.01)
+    proj, angle, taken = one.proj.numpy(), one.angle_rad, []
+    improve = joint.Joint.improve
+    monkeypatch.setattr(joint.Joint, "improve", lambda self: taken.append(improve(self)))
+    after = settled(proj, angle, predict_shifts(proj, angle, load_weights("pretrained"))).table
+    assert after.axis_tilt_deg == pytest.approx(tilt_deg, abs=0.05) and len(taken) == steps
+
+
 def test_it_is_not_asked_for_again_once_it_is_found() -> None:
     one = scan(-0.7)
     proj, angle = one.proj.numpy(), one.angle_rad
@@ -99,6 +111,7 @@ def test_what_is_found_of_views_turned_back_is_told_as_of_those_measured() -> No
     turn = np.deg2rad(tilt_deg)
     np.testing.assert_allclose(moves.dx_px, np.cos(turn) * one.shifts.dx_px - np.sin(turn) * one.shifts.dy_px)
     assert moves.dx_sigma_px[0] == pytest.approx(0.1 * np.sqrt(np.cos(turn) ** 2 + 9 * np.sin(turn) ** 2))
+    assert moves.dy_sigma_px[0] == pytest.approx(0.1 * np.sqrt(np.sin(turn) ** 2 + 9 * np.cos(turn) ** 2))
     assert np.abs(shift_error(moves, one.shifts).roll_deg).max() < 1e-9
 
 

@@ -44,7 +44,7 @@ def test_rounds_come_into_one_chart_that_goes_when_all_is_done(
     button.wait_for()
     page.evaluate(WATCH)
     button.click()
-    kept = page.get_by_text("is kept, the held-out residual went from")
+    kept = page.get_by_text("is kept, the held-out residual")
     kept.wait_for()
     assert page.locator('[data-live^="rounds"]').count() == 0
     seen = page.evaluate("seen")

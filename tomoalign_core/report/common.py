@@ -47,12 +47,17 @@ def number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
 
 
-def accuracy_drawings(found: Shifts, truth: Shifts, bound_px: Mapping[str, float]) -> list[Drawing]:
-    """Found and true shifts: over the angle, against each other, and how often they differ by how much."""
-    parts = movements(found, truth)
+def accuracy_drawings(
+    found: Shifts, truth: Shifts, bound_px: Mapping[str, float], *, tilt: bool = True
+) -> list[Drawing]:
+    """Found and true shifts: over the angle, against each other, and how often they differ by how much.
+
+    tilt : see ``figures.shifts_over_angle``.
+    """
+    parts, height = movements(found, truth), 80 + 160 * len(movements(found, truth))
     return [
         Drawing(
-            figure=figures.shifts_over_angle({"found": found}, truth, parts=parts, height=80 + 160 * len(parts)),
+            figure=figures.shifts_over_angle({"found": found}, truth, parts=parts, tilt=tilt, height=height),
             alt=f"Found and true {', '.join(parts)} of each view over the angle, gauge removed",
             wide=True,
         ),

@@ -126,7 +126,7 @@ def _samples(run: Run, summary: Summary) -> list[Section]:
             {f"{what}, {said}": arrays[f"{what.lower()}_{name}"] for name, said in names.items()}
             for what in ("Sinogram", "Slice")
         ]
-        drawings = [*accuracy_drawings(found, truth, _bound(summary, case)), *picture_drawings(*pictures)]
+        drawings = [*accuracy_drawings(found, truth, _bound(summary, case), tilt=False), *picture_drawings(*pictures)]
         sections.append(Section(heading=f"Validation: {case}", words=words, drawings=drawings))
     return sections
 

@@ -206,6 +206,7 @@ def shifts_over_angle(
     truth: Shifts | None = None,
     *,
     parts: Sequence[str] = ("dx", "dy"),
+    tilt: bool = True,
     dark: bool = False,
     height: int = 380,
 ) -> go.Figure:
@@ -216,15 +217,18 @@ def shifts_over_angle(
     Parameters
     ----------
     parts : of "dx", "dy" and "roll", from the top.
+    tilt : whether rolls have that of the axis in them, of which a network in training knows nothing.
     """
     first = next(iter(found.values()))
     figure = _stack_of_axes(parts, first.angle_rad)
     for row, part in enumerate(parts, 1):
         if truth is not None:
-            line = _line(truth.gauge_free(), part, name="true", colour=ink(dark), group="true", legend=row == 1)
+            true = truth.gauge_free() if tilt else truth.gauge_free().rolled_about_axis()
+            line = _line(true, part, name="true", colour=ink(dark), group="true", legend=row == 1)
             figure.add_trace(line.update(mode="markers", marker={"size": 6, "symbol": "circle-open"}), row, 1)
         for number, (name, shifts) in enumerate(found.items()):
             free = shifts.gauge_free() if truth is None else side_by_side(shifts, truth)[0]
+            free = free if tilt else free.rolled_about_axis()
             colour = FAINT if number else COLOUR[part]
             if number == 0:
                 figure.add_traces(_confidence(free, part, colour, legend=row == 1), row, 1)
