@@ -252,8 +252,7 @@ class Together:
 
     def start_without_roll(self) -> Shifts:
         """The start, with every view's object where it was, but not turned."""
-        about = turned_about(self._start, self._row)
-        still = replace(about, roll_deg=np.zeros(len(self._angle)))
+        still = replace(turned_about(self._start, self._row), roll_deg=np.zeros(len(self._angle)))
         return with_object_aside(still, -self._aside)
 
     @property
