@@ -55,7 +55,7 @@ def find_shifts(
         more than the first could see (see ``finer``);
         "center-of-mass", "profile-correlation", "phase-correlation"; or "tomopy-joint" where tomopy is.
     model : for the network: "pretrained", a run's id or folder, or a .safetensors file.
-    axis_tilt_deg : from where a network looks for the tilt of the axis, from +u towards +v; from 0, up to 30 are found.
+    axis_tilt_deg : from where a network looks for the tilt of the axis, from +u towards +v; from 0, up to 25 are found.
     progress : called with (done, of) as it goes: passes of the network, views of the others.
     on_round : called with each round of a refinement, see ``refine.Round``.
 

@@ -132,7 +132,7 @@ def align(
         float | None,
         typer.Option(
             help="For the network: from where to look for the tilt of the rotation axis, degrees clockwise; needed "
-            "where it is over 30"
+            "where it is over 25"
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
