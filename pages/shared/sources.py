@@ -23,7 +23,7 @@ from tomoalign_core.samples import SAMPLES
 SAMPLE, PATH, UPLOAD = "Sample", "Server file", "Upload"
 FROM_SIMULATE = "as set on the Simulate page"
 FIRST_SAMPLE = "Noisy"  # the methods differ on it
-STACK_TYPES = ["h5", "hdf5", "hdf", "nxs", "npz", "npy", "tif", "tiff"]
+STACK_TYPES = ["h5", "hdf5", "hdf", "nxs", "npz", "npy", "tif", "tiff", "mrc", "mrcs", "st", "ali", "preali"]
 KINDS = {"auto": "guess", "attenuation": "attenuation (line integrals)", "counts": "counts"}
 TILT_AXES = {"vertical": "vertical, along the columns", "horizontal": "horizontal, along the rows"}
 SCAN = "scan"  # in the address: the settings of Simulate, so that a link brings them along
@@ -130,11 +130,11 @@ def _of_simulate() -> SimulationConfig | None:
 def _path() -> Source | None:
     path = st.text_input(
         "Path", key="path", bind="query-params", placeholder="/data/scan.h5",
-        help="HDF5 (Data Exchange, NXtomo), a TIFF stack or folder, NPZ or NPY, as the server sees it.",
+        help="HDF5 (Data Exchange, NXtomo), a TIFF stack or folder, MRC, NPZ or NPY, as the server sees it.",
     ).strip()  # fmt: skip
     angles = st.text_input(
         "Angle file", key="angles", bind="query-params", placeholder="where the stack holds none",
-        help="Text, one angle in degrees a line.",
+        help="Text, one angle in degrees a line; or SerialEM's .mdoc.",
     ).strip()  # fmt: skip
     options = _inside()
     if not path:
@@ -191,11 +191,11 @@ def _upload() -> Source | None:
         f"Stack, up to {limit_mb} MB",
         STACK_TYPES,
         key="upload",
-        help="HDF5, NPZ, NPY or a TIFF stack. Kept only while it is read. Larger ones: put them on the server's disk.",
+        help="HDF5, TIFF, MRC, NPZ or NPY. Kept only while it is read. Larger ones: put them on the server's disk.",
     )
     angles = st.file_uploader(
-        "Angle file, if the stack holds none", ["txt", "csv", "tlt", "rawtlt"], key="upload-angles",
-        help="Text, one angle in degrees a line.",
+        "Angle file, if the stack holds none", ["txt", "csv", "tlt", "rawtlt", "mdoc"], key="upload-angles",
+        help="Text, one angle in degrees a line; or SerialEM's .mdoc.",
     )  # fmt: skip
     options = _inside()
     if file is None:
@@ -207,7 +207,7 @@ def _upload() -> Source | None:
         with tempfile.TemporaryDirectory() as folder:
             saved = Path(folder) / Path(file.name).name
             saved.write_bytes(file.getbuffer())
-            angles_saved = Path(folder) / "angles.txt" if angles else None
+            angles_saved = Path(folder) / f"angles{Path(angles.name).suffix}" if angles else None
             if angles_saved:
                 angles_saved.write_bytes(angles.getbuffer())
             try:

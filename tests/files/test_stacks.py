@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import h5py
+import mrcfile
 import numpy as np
 import pytest
 import tifffile
@@ -178,6 +179,71 @@ def test_tiff_stack_npy_and_npz_hold_the_same_stack(tmp_path: Path, proj: np.nda
     np.testing.assert_allclose(stack.angle_rad, ANGLE, atol=1e-12)
 
 
+def write_mrc(path: Path, proj: np.ndarray) -> None:
+    with mrcfile.new(path) as file:
+        file.set_data(proj)
+
+
+def test_a_section_of_an_mrc_is_a_view_and_its_angles_stand_beside_it(tmp_path: Path, proj: np.ndarray) -> None:
+    path = tmp_path / "series.st"
+    write_mrc(path, proj)
+    refused(path, "holds no angles")
+
+    def read() -> tuple[list[float], str]:
+        stack = read_stack(path)
+        np.testing.assert_array_equal(stack.proj, proj)
+        return np.rad2deg(stack.angle_rad).round(6).tolist(), stack.notes[0]
+
+    sections = [(1, -30), (0, -60), (2, 0), (4, 60.5), (3, 30)]  # as a dose-symmetric scheme may log them
+    text = "PixelSpacing = 2.7\n\n" + "".join(f"[ZValue = {z}]\nTiltAngle = {a}\nDefocus = -3\n\n" for z, a in sections)
+    (tmp_path / "series.st.mdoc").write_text(text)
+    assert read() == ([-60, -30, 0, 30, 60.5], "angles from series.st.mdoc")
+    (tmp_path / "series.rawtlt").write_text("-60\n-30\n0\n30\n60\n")
+    assert read() == ([-60, -30, 0, 30, 60], "angles from series.rawtlt")
+    (tmp_path / "series.tlt").write_text(" -60.1\n -30.1\n -0.1\n 29.9\n 59.9\n")
+    assert read() == ([-60.1, -30.1, -0.1, 29.9, 59.9], "angles from series.tlt")
+    (tmp_path / "given.txt").write_text("0\n1\n2\n3\n8\n")
+    given = read_stack(path, angles_path=tmp_path / "given.txt")
+    np.testing.assert_allclose(np.rad2deg(given.angle_rad), [0, 1, 2, 3, 8])
+    assert not any("series" in note for note in given.notes)
+    (tmp_path / "bad.mdoc").write_text("[ZValue = 0]\nTiltAngle = up\n")
+    refused(path, "bad.mdoc, line 2", "'TiltAngle = up'", angles_path=tmp_path / "bad.mdoc")
+    (tmp_path / "bad.mdoc").write_text("PixelSpacing = 2.7\n")
+    refused(path, "no TiltAngle", angles_path=tmp_path / "bad.mdoc")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_tilt_angles_of_serialem_and_fei_are_read_from_the_extended_header(
+    tmp_path: Path, proj: np.ndarray, order: str
+) -> None:
+    tilt = np.array([-60, -30.25, 0, 30, 60])
+
+    def write(name: str, kind: bytes, header: np.ndarray, extra: bytes = b"") -> Path:
+        path = tmp_path / name
+        with mrcfile.new(path) as file:
+            file.set_data(proj.astype(f"{order}f4"))
+            file.set_extended_header(header)
+            file.header.exttyp = kind
+            file.header.extra2 = (b"\0" * 16 + extra).ljust(84, b"\0")
+        return path
+
+    each = np.zeros((N, 4), f"{order}i2")  # 8 bytes a section: the angle, and the piece coordinates
+    each[:, 0] = (100 * tilt).round()
+    for flags, found in ((3, True), (2, False)):
+        path = write(f"s{flags}.mrc", b"SERI", each, np.array([8, flags], f"{order}i2").tobytes())
+        if found:
+            stack = read_stack(path)
+            np.testing.assert_array_equal(stack.proj, proj)
+            np.testing.assert_allclose(np.rad2deg(stack.angle_rad), tilt)
+        else:
+            refused(path, "holds no angles")
+    fei = np.zeros(N, mrcfile.dtypes.fei1_dtype_big_endian.newbyteorder(order))
+    fei["Metadata size"], fei["Alpha tilt"] = fei.dtype.itemsize, tilt
+    stack = read_stack(write("f.mrc", b"FEI1", fei))
+    np.testing.assert_allclose(np.rad2deg(stack.angle_rad), tilt)
+    assert "angles from the extended header" in stack.notes
+
+
 def test_an_npz_of_counts_is_normalised(tmp_path: Path, proj: np.ndarray) -> None:
     counts, flats, darks = counts_of(proj)
     path = tmp_path / "raw.npz"
@@ -322,7 +388,7 @@ def test_missing_and_unknown_files_are_refused(tmp_path: Path) -> None:
     refused(tmp_path / "empty", "a folder without .tif")
 
 
-@pytest.mark.parametrize("suffix", [".h5", ".tif", ".npz", ".npy"])
+@pytest.mark.parametrize("suffix", [".h5", ".tif", ".mrc", ".npz", ".npy"])
 @pytest.mark.parametrize("cut", [0, 60, 700])
 def test_a_damaged_file_is_refused(tmp_path: Path, proj: np.ndarray, suffix: str, cut: int) -> None:
     path = tmp_path / f"scan{suffix}"
@@ -332,6 +398,8 @@ def test_a_damaged_file_is_refused(tmp_path: Path, proj: np.ndarray, suffix: str
         tifffile.imwrite(path, proj)
     elif suffix == ".npz":
         np.savez(path, proj=proj, angles_deg=ANGLE)
+    elif suffix == ".mrc":
+        write_mrc(path, proj)
     else:
         np.save(path, proj)
     path.write_bytes(path.read_bytes()[:cut])

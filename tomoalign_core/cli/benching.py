@@ -75,7 +75,7 @@ def bench_accuracy(
 
 @bench.command("scan")
 def bench_scan(
-    stack: Annotated[Path, typer.Argument(help="HDF5 (Data Exchange, NXtomo), TIFF stack or folder, NPZ, NPY")],
+    stack: Annotated[Path, typer.Argument(help="HDF5 (Data Exchange, NXtomo), TIFF stack or folder, MRC, NPZ, NPY")],
     method: Annotated[list[str] | None, typer.Option(help="Only this method; may be repeated")] = None,
     model: Annotated[
         str, typer.Option(help="For the network: pretrained, a run, or a .safetensors file")

@@ -110,7 +110,7 @@ def simulate(
 
 @app.command()
 def align(
-    stack: Annotated[Path, typer.Argument(help="HDF5 (Data Exchange, NXtomo), TIFF stack or folder, NPZ, NPY")],
+    stack: Annotated[Path, typer.Argument(help="HDF5 (Data Exchange, NXtomo), TIFF stack or folder, MRC, NPZ, NPY")],
     shifts: Annotated[Path, typer.Option(help="Shift table to write, CSV")],
     out: Annotated[Path | None, typer.Option(help="Aligned stack to write, Data Exchange HDF5")] = None,
     method: Annotated[

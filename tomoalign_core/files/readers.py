@@ -1,4 +1,4 @@
-"""The file formats of stacks, one reader each: HDF5 (Data Exchange, NXtomo, FXI), TIFF, NumPy, angles as text.
+"""The file formats of stacks, one reader each: HDF5 (Data Exchange, NXtomo, FXI), TIFF, MRC, NumPy, angles as text.
 
 Pixels and angles come as they are in the file, counts or attenuation, in degrees; ``stacks`` checks and converts them.
 """
@@ -17,6 +17,7 @@ from typing import Any
 
 import h5py
 import hdf5plugin  # noqa: F401 (registers the compression filters that beamline files use)
+import mrcfile
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
@@ -24,7 +25,12 @@ from numpy.typing import NDArray
 from tomoalign_core.config import InputError
 from tomoalign_core.geometry import Shifts
 
-SUPPORTED = "HDF5 (.h5 .hdf5 .hdf .nxs), a TIFF stack or a folder of TIFFs (.tif .tiff), .npz, .npy"
+MRC_SUFFIXES = (".mrc", ".mrcs", ".st", ".ali", ".preali")
+ANGLES_BESIDE = (".tlt", ".rawtlt", ".mdoc")  # IMOD's of its alignment, as recorded, SerialEM's; the first there is
+SUPPORTED = (
+    "HDF5 (.h5 .hdf5 .hdf .nxs), a TIFF stack or a folder of TIFFs (.tif .tiff), "
+    f"MRC ({' '.join(MRC_SUFFIXES)}), .npz, .npy"
+)
 # data, flat field, dark field, angles: Data Exchange; NSLS-II FXI
 LAYOUTS = (
     ("/exchange/data", "/exchange/data_white", "/exchange/data_dark", "/exchange/theta"),
@@ -39,6 +45,7 @@ class RawStack:
 
     data: NDArray[Any]
     angle_deg: Any = None
+    angles_from: str | None = None  # where they are from, if not from where the data is
     flat: NDArray[Any] | None = None
     dark: NDArray[Any] | None = None
     says_attenuation: bool = False
@@ -83,6 +90,8 @@ def _reader(path: Path) -> Callable[[Path, str | None, str | None], RawStack]:
     suffix = path.suffix.lower()
     if path.is_dir() or suffix in (".tif", ".tiff"):
         return _read_tiff
+    if suffix in MRC_SUFFIXES:
+        return _read_mrc
     if suffix in (".npz", ".npy"):
         return _read_numpy
     if suffix in (".h5", ".hdf5", ".hdf", ".nxs") or h5py.is_hdf5(path):
@@ -178,6 +187,40 @@ def read_shifts(group: h5py.Group) -> Shifts:
     return Shifts.from_arrays(angle_rad=np.deg2rad(group["angle_deg"][...]), **columns)
 
 
+# ---------------------------------------------------------------- MRC
+
+
+def _read_mrc(path: Path, data_path: str | None, angles_data_path: str | None) -> RawStack:
+    """Each section is a view; angles from the file of that name beside it, else from its extended header."""
+    _no_names_inside(path, data_path, angles_data_path)
+    with mrcfile.open(path, mode="r") as file:
+        data = np.array(file.data)
+        angle = _angles_from_extended_header(file)
+    # SerialEM names a.mrc.mdoc what IMOD calls a.mdoc
+    names = [path.with_suffix(suffix) for suffix in ANGLES_BESIDE] + [path.with_name(f"{path.name}.mdoc")]
+    beside = next((name for name in names if name.is_file()), None)
+    if beside is not None:
+        return RawStack(data=data, angle_deg=angles_from_text(beside), angles_from=beside.name)
+    return RawStack(data=data, angle_deg=angle, angles_from=None if angle is None else "the extended header")
+
+
+def _angles_from_extended_header(file: mrcfile.mrcfile.MrcFile) -> Any:
+    """Tilt angles in degrees that FEI or SerialEM wrote for each section, or None."""
+    kind = bytes(file.header.exttyp)
+    if kind in (b"FEI1", b"FEI2"):
+        return np.array(file.indexed_extended_header["Alpha tilt"])
+    if kind == b"SERI":
+        # bytes for each section, and what is in them: bit 1 is a tilt angle, of a hundredth of a degree, at the start
+        # (the MRC format as IMOD describes it)
+        order = file.header.nz.dtype.byteorder
+        size, flags = np.frombuffer(bytes(file.header.extra2)[16:20], np.dtype("i2").newbyteorder(order))
+        sections = file.extended_header.tobytes()[: int(size) * int(file.header.nz)]
+        if flags & 1 and len(sections) == int(size) * int(file.header.nz):
+            first = [sections[at : at + 2] for at in range(0, len(sections), int(size))]
+            return np.frombuffer(b"".join(first), np.dtype("i2").newbyteorder(order)) / 100
+    return None
+
+
 # ---------------------------------------------------------------- TIFF and NumPy
 
 
@@ -246,6 +289,8 @@ def _no_names_inside(path: Path, *names: str | None) -> None:
 def angles_from_text(path: Path) -> list[float]:
     """Angles in degrees from a text file, one a line; blank lines and what follows a ``#`` are passed over.
 
+    Of SerialEM's ``.mdoc``, the ``TiltAngle`` of each section, in the order of the sections.
+
     Raises
     ------
     InputError
@@ -257,6 +302,8 @@ def angles_from_text(path: Path) -> list[float]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise InputError(f"{path}: is not text; give one angle in degrees a line") from None
+    if path.suffix.lower() == ".mdoc":
+        return _angles_from_mdoc(path, lines)
     angles = []
     for number, line in enumerate(lines, 1):
         text = line.split("#")[0].strip()
@@ -266,3 +313,22 @@ def angles_from_text(path: Path) -> list[float]:
             fault = f"{path}, line {number}: {text[:40]!r} is not a number"
             raise InputError(f"{fault}; give one angle in degrees a line") from None
     return angles
+
+
+def _angles_from_mdoc(path: Path, lines: list[str]) -> list[float]:
+    """``[ZValue = 3]`` begins a section, and ``TiltAngle = 12.5`` is in it."""
+    angles: dict[int, float] = {}
+    section = None
+    for number, line in enumerate(lines, 1):
+        try:
+            if begins := re.match(r"\[ZValue\s*=\s*(.*)\]", line.strip()):
+                section = int(begins[1])
+            elif (angle := re.match(r"TiltAngle\s*=\s*(.*)", line.strip())) and section is not None:
+                angles[section] = float(angle[1])
+        except ValueError:
+            raise InputError(f"{path}, line {number}: {line.strip()[:40]!r} is not a number; mend it") from None
+    if not angles:
+        raise InputError(
+            f"{path}: holds no TiltAngle of any section; give a text file with one angle in degrees a line"
+        )
+    return [angles[section] for section in sorted(angles)]

@@ -65,10 +65,11 @@ def read_stack(
     Parameters
     ----------
     path : path
-        Data Exchange, NXtomo, FXI or any other HDF5; a TIFF stack or a folder of TIFFs (in natural order); NPZ with
+        Data Exchange, NXtomo, FXI or any other HDF5; a TIFF stack or a folder of TIFFs (in natural order); MRC, each
+        section a view, with ``.tlt``, ``.rawtlt`` or ``.mdoc`` beside it or angles in its extended header; NPZ with
         ``proj``, ``data`` or ``raw``, ``angles_deg`` (or ``angle_deg``, ``theta``), ``flat`` and ``dark``; NPY.
     angles_path : path, optional
-        Text file with one angle in degrees a line; goes before the angles in the stack's own file.
+        Text file with one angle in degrees a line, or ``.mdoc``; goes before the angles in the stack's own file.
     data_path, angles_data_path : str, optional
         Names of the data sets inside an HDF5 or NPZ file, where they are not the usual ones.
     kind : 'auto', 'attenuation' or 'counts'
@@ -87,6 +88,8 @@ def read_stack(
     raw = read_raw(path, data_path, angles_data_path)
     if angles_path is not None:
         raw.angle_deg = angles_from_text(Path(angles_path))
+    elif raw.angles_from is not None:
+        raw.notes += (f"angles from {raw.angles_from}",)
     if tilt_axis == "horizontal":
         _transpose(raw)
     angle_rad = _radians(raw.angle_deg, path)
