@@ -1,21 +1,26 @@
 """What a network answers of a stack: what it sees, and the steps of all views together that begin there.
 
 A network sees views of an upright axis. How far the axis is tilted is told by the first of those steps; where that is
-far, the network looks once more, at views that are turned back by as much.
+far, the network looks once more, at views that are turned back by as much. Steps see as far as some 25 degrees; where
+the common line of the views lies elsewhere, see ``tilt_axis``, it is looked at from there as well, and that answer is
+taken if it foretells the views better.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import ceil
 
 import numpy as np
 
 from tomoalign_core.align import finer, refine
 from tomoalign_core.align.apply import Progress
-from tomoalign_core.align.joint import can_step, settled
+from tomoalign_core.align.joint import Joint, can_step, settled
 from tomoalign_core.align.lost import leave_out_lost, with_a_place
 from tomoalign_core.align.predict import can_look_finer, predict_shifts
+from tomoalign_core.align.residual import UNEXPLAINED, held_out_residual
+from tomoalign_core.align.tilt_axis import common_line
 from tomoalign_core.align.upright import as_measured, stood_up
 from tomoalign_core.geometry import Float, Shifts
 from tomoalign_core.learn.weights import TrainedModel
@@ -24,6 +29,11 @@ MOST_LOOKS = 4  # each at views turned back by what the steps before told of the
 FAR_TILTED_DEG = 1.0  # views that are turned by less are seen as if the axis were upright
 ENOUGH_VIEWS = 200  # spread over a stack of too many for a step, to tell the tilt of its axis
 LEAST_TILT_DEG = 0.02  # for which such a stack is looked at again, as no step turns it
+# A common line to begin at, and one that is worth a look: of what views do not share there, over that on other lines.
+SURE_LINE, CLEAR_LINE = 0.5, 0.6
+BEYOND_STEPS_DEG = 10.0  # from nearer, steps come to a tilt by themselves
+
+Begun = tuple[Shifts, Joint | None]  # what the network sees, and the steps of all views together from there
 
 
 def answer(
@@ -43,7 +53,50 @@ def answer(
     InputError
         If no view can be aligned, or a refinement is asked for of too many or too few.
     """
-    tilt_deg = axis_tilt_deg
+
+    def begin(tilt_deg: float) -> Begun:
+        return _from_tilt(proj, angle_rad, tilt_deg, network, refined=refined, progress=progress)
+
+    found, joint = begin(axis_tilt_deg) if axis_tilt_deg else _from_where_it_is(proj, angle_rad, begin)
+    if refined:
+        found = refine.refine_shifts(proj, angle_rad, found, settled=joint, on_round=on_round).shifts
+    elif joint is not None:
+        found = joint.table
+    return _within_half_a_turn(leave_out_lost(proj, found))
+
+
+def _from_where_it_is(proj: np.ndarray, angle_rad: Float, begin: Callable[[float], Begun]) -> Begun:
+    """Begin with an upright axis, or with one along the common line where that lies elsewhere."""
+    line = common_line(proj)
+
+    def is_along(begun: Begun) -> bool:
+        return _apart_deg(line.tilt_deg, _told(begun).axis_tilt_deg) <= BEYOND_STEPS_DEG
+
+    def unexplained(begun: Begun) -> float:
+        return _unexplained(proj, angle_rad, begun)
+
+    sure = line.unlike < SURE_LINE and abs(line.tilt_deg) > BEYOND_STEPS_DEG
+    begun = begin(line.tilt_deg if sure else 0.0)
+    if line.unlike > CLEAR_LINE or (is_along(begun) and (not sure or unexplained(begun) < UNEXPLAINED)):
+        return begun
+    return min(begun, begin(0.0 if sure else line.tilt_deg), key=unexplained)
+
+
+def _within_half_a_turn(found: Shifts) -> Shifts:
+    """With a tilt of -90 to 90 degrees: half a turn more is that of the object's mirror image, which looks the same."""
+    return replace(found, roll_deg=found.roll_deg - 180 * np.round(found.axis_tilt_deg / 180))
+
+
+def _from_tilt(
+    proj: np.ndarray,
+    angle_rad: Float,
+    tilt_deg: float,
+    network: TrainedModel,
+    *,
+    refined: bool,
+    progress: Progress | None,
+) -> Begun:
+    """What the network sees in the end, where it begins at such a tilt, and the steps from there, where they can be."""
     for _ in range(MOST_LOOKS):
         looks = progress if refined or progress is None else _Counted(progress)
         found = _look(proj, angle_rad, tilt_deg, network, refined=refined, progress=looks)
@@ -56,11 +109,30 @@ def answer(
         if abs(further_deg) < (LEAST_TILT_DEG if joint is None else FAR_TILTED_DEG):
             break
         tilt_deg += further_deg
-    if refined:
-        found = refine.refine_shifts(proj, angle_rad, found, settled=joint, on_round=on_round).shifts
-    elif joint is not None:
-        found = joint.table
-    return leave_out_lost(proj, found)
+    return found, joint
+
+
+def _told(begun: Begun) -> Shifts:
+    found, joint = begun
+    return found if joint is None else joint.table
+
+
+def _unexplained(proj: np.ndarray, angle_rad: Float, begun: Begun) -> float:
+    """What others do not explain of a view, in the mean; of one that is left out, all of it."""
+    table = _told(begun)
+    if not table.used.any():
+        return 1.0
+    share = table.used.mean()
+    return float(share * held_out_residual(proj, angle_rad, table).overall + 1 - share)
+
+
+def _apart_deg(one: float, other: float) -> float:
+    """How far two lines lie apart.
+
+    >>> _apart_deg(-80, 85), _apart_deg(10, 40)
+    (15, 30)
+    """
+    return abs((one - other + 90) % 180 - 90)
 
 
 def _look(

@@ -1,4 +1,4 @@
-"""Whether the sample of a stack turned about an axis along the columns, as it should here, or along the rows.
+"""About which axis the sample of a stack turned: along the columns, as it should here, along the rows, or in between.
 
 About an axis along the columns, every row of a view holds the same mass of the object whatever the angle, but for the
 shift up or down: the sums of the rows keep their profile (the first of the conditions of Helgason, 1965, and Ludwig,
@@ -6,6 +6,10 @@ shift up or down: the sums of the rows keep their profile (the first of the cond
 other way. So the profile that changes less is the one along the axis. What a stage, a source and noise change is taken
 out first: each view's profile is moved onto the common one, and judged by its correlation with it, which no gain and no
 offset changes; and of all views the middle one counts, so that a few that are thrown far off do not.
+
+The same of an axis in between, seen from the transforms of the views: by the slice theorem those of all views agree on
+the line along the axis, the *common line*, but for a phase that a shift makes. So the line on which the sizes of the
+transforms change least is the axis, however far views have moved.
 """
 
 from __future__ import annotations
@@ -15,10 +19,12 @@ from math import ceil, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import fft, ndimage, signal
 
 from tomoalign_core.align.apply import undo_view
 from tomoalign_core.align.binning import binned
+from tomoalign_core.align.noise import noise_of
+from tomoalign_core.align.outline import background_of
 from tomoalign_core.geometry import Float
 
 CLEAR = 1.4  # times that one profile must change as much as the other before anything is said
@@ -27,6 +33,9 @@ REACH = 0.25  # of the length of a profile: how far a view is looked for from it
 ROUNDS = 3
 TILTS_DEG = (-30, -20, -10, 10, 20, 30)
 TILTED_PIXELS = 128
+LINES_DEG = np.arange(-90.0, 90.0)
+COARSE = 0.12  # cycles a pixel, of views of up to TILTED_PIXELS: coarse details are what noise and small rolls leave
+TAPER = 0.5  # of the sides of a view, that fades out: what the border cuts off has no edge there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +73,44 @@ def axis_evidence(proj: NDArray[np.floating]) -> AxisEvidence:
     small = binned(some, ceil(max(some.shape[1:]) / TILTED_PIXELS))
     tilted = min(_change(_rolled_back(small, deg).sum(axis=2, dtype=float)) for deg in TILTS_DEG)
     return AxisEvidence(along_v=along_v, along_u=along_u, tilted=tilted)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonLine:
+    """The line on which the transforms of the views agree best.
+
+    tilt_deg : how far it is tilted off the columns, from +u towards +v, -90 to 89, to a degree.
+    unlike : the share of their power that views do not have in common there, over that on the middle one of all lines:
+        0 where only this line can be the axis, and 1 where it is as good as any.
+    """
+
+    tilt_deg: float
+    unlike: float
+
+
+def common_line(proj: NDArray[np.floating]) -> CommonLine:
+    """The common line of a stack of attenuation (N, V, U), as if views did not roll.
+
+    >>> from tomoalign_core.config import MisalignConfig, ScanConfig, SimulationConfig
+    >>> from tomoalign_core.simulate import simulate
+    >>> scan, tilted = ScanConfig(n_views=24, n_rows=48, n_cols=64), MisalignConfig(dx_sigma_px=4, axis_tilt_deg=40)
+    >>> found = common_line(simulate(SimulationConfig(scan=scan, misalign=tilted, seed=3)).proj.numpy())
+    >>> abs(found.tilt_deg - 40) < 3, found.unlike < 0.3
+    (True, True)
+    """
+    some = binned(proj[:: ceil(len(proj) / MOST_VIEWS)], ceil(max(proj.shape[1:]) / TILTED_PIXELS))
+    views = some - background_of(some)[:, None, None]
+    rows, cols = views.shape[1:]
+    window = np.outer(signal.windows.tukey(rows, TAPER), signal.windows.tukey(cols, TAPER))
+    size = fft.next_fast_len(2 * max(rows, cols), real=False)
+    power = np.abs(fft.fftshift(fft.fft2(views * window, (size, size)), axes=(1, 2))) ** 2
+    along, tilt = np.arange(1.0, COARSE * size), np.deg2rad(LINES_DEG)[:, None]
+    line = np.stack([size // 2 + along * np.cos(tilt), size // 2 - along * np.sin(tilt)])
+    on_line = np.stack([ndimage.map_coordinates(view, line, order=1) for view in power])
+    seen = np.sqrt(np.maximum(on_line - noise_of(views) ** 2 * (window**2).sum(), 0))
+    unlike = seen.var(0).sum(1) / np.maximum((seen**2).mean(0).sum(1), 1e-30)
+    best = int(unlike.argmin())
+    return CommonLine(tilt_deg=float(LINES_DEG[best]), unlike=float(unlike[best] / max(np.median(unlike), 1e-30)))
 
 
 def _rolled_back(views: NDArray[np.floating], deg: float) -> NDArray[np.floating]:

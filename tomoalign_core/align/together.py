@@ -227,7 +227,8 @@ class Together:
         roll = np.zeros(len(slope), bool)
         roll[2 * n : 3 * n] = True
         both, rest = np.ix_(~roll, roll), np.ix_(~roll, ~roll)
-        ridge = 1e-6 * np.diag(np.diag(information))
+        own = np.diag(information)
+        ridge = np.diag(1e-6 * own + 1e-9 * max(own.max(), 1e-30))
         others = (information + ridge + self._noise**2 * self._prior)[rest]
         share = linalg.solve(others, information[both], assume_a="pos")
         known = ways.T @ ((information + ridge)[np.ix_(roll, roll)] - information[both].T @ share) @ ways
