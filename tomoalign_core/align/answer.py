@@ -30,7 +30,7 @@ FAR_TILTED_DEG = 1.0  # views that are turned by less are seen as if the axis we
 ENOUGH_VIEWS = 200  # spread over a stack of too many for a step, to tell the tilt of its axis
 LEAST_TILT_DEG = 0.02  # for which such a stack is looked at again, as no step turns it
 # A common line to begin at, and one that is worth a look: of what views do not share there, over that on other lines.
-SURE_LINE, CLEAR_LINE = 0.5, 0.6
+SURE_LINE, CLEAR_LINE = 0.35, 0.65
 BEYOND_STEPS_DEG = 10.0  # from nearer, steps come to a tilt by themselves
 
 Begun = tuple[Shifts, Joint | None]  # what the network sees, and the steps of all views together from there

@@ -35,7 +35,9 @@ TILTS_DEG = (-30, -20, -10, 10, 20, 30)
 TILTED_PIXELS = 128
 LINES_DEG = np.arange(-90.0, 90.0)
 COARSE = 0.12  # cycles a pixel, of views of up to TILTED_PIXELS: coarse details are what noise and small rolls leave
-TAPER = 0.5  # of the sides of a view, that fades out: what the border cuts off has no edge there
+# Of the sides of a view, that fade out: what the border cuts off has an edge there, which is its own line, and what has
+# moved far is lost in them. The one is taken that shows a line more clearly.
+TAPERS = (0.1, 0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +102,13 @@ def common_line(proj: NDArray[np.floating]) -> CommonLine:
     """
     some = binned(proj[:: ceil(len(proj) / MOST_VIEWS)], ceil(max(proj.shape[1:]) / TILTED_PIXELS))
     views = some - background_of(some)[:, None, None]
+    return min((_line_of(views, taper) for taper in TAPERS), key=lambda line: line.unlike)
+
+
+def _line_of(views: NDArray[np.floating], taper: float) -> CommonLine:
+    """The common line of views without background, of which the sides fade out."""
     rows, cols = views.shape[1:]
-    window = np.outer(signal.windows.tukey(rows, TAPER), signal.windows.tukey(cols, TAPER))
+    window = np.outer(signal.windows.tukey(rows, taper), signal.windows.tukey(cols, taper))
     size = fft.next_fast_len(2 * max(rows, cols), real=False)
     power = np.abs(fft.fftshift(fft.fft2(views * window, (size, size)), axes=(1, 2))) ** 2
     along, tilt = np.arange(1.0, COARSE * size), np.deg2rad(LINES_DEG)[:, None]
