@@ -201,7 +201,7 @@ class MisalignConfig(Settings):
     dx_sigma_px: Span(0, 200) = Field(4.0, description="Jitter sideways, standard deviation, px")  # type: ignore[valid-type]
     dy_sigma_px: Span(0, 200) = Field(1.0, description="Jitter up and down, standard deviation, px")  # type: ignore[valid-type]
     roll_sigma_deg: Span(0, 45) = Field(0.0, description="Jitter of the roll, standard deviation, degrees")  # type: ignore[valid-type]
-    axis_tilt_deg: Span(-45, 45) = Field(  # type: ignore[valid-type]
+    axis_tilt_deg: Span(-90, 90) = Field(  # type: ignore[valid-type]
         0.0, description="Tilt of the rotation axis off the detector's columns, degrees: every view is rolled by it"
     )
     rounded: bool = Field(False, description="Round jitter to whole px and whole degrees, as the notebook did")

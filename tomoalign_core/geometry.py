@@ -145,8 +145,8 @@ def shift_error(found: Shifts, truth: Shifts) -> Shifts:
 
     The mean of its rolls is the error of the tilt of the axis.
 
-    The data cannot tell the truth from the truth of an object that sits elsewhere: the error is the distance from
-    the nearest of these.
+    The data cannot tell the truth from the truth of an object that sits elsewhere, nor, where all views roll by half a
+    turn more, from that of its mirror image: the error is the distance from the nearest of these.
 
     Raises
     ------
@@ -163,7 +163,9 @@ def shift_error(found: Shifts, truth: Shifts) -> Shifts:
     if len(found) != len(truth):
         raise ValueError(f"{len(found)} views were found, the truth has {len(truth)}")
     names = ("dx_px", "dy_px", "roll_deg")
-    return _less_gauge(replace(found, **{n: getattr(found, n) - getattr(truth, n) for n in names}), truth.roll_deg)
+    error = replace(found, **{n: getattr(found, n) - getattr(truth, n) for n in names})
+    nearest = replace(error, roll_deg=error.roll_deg - 180 * np.round(error.axis_tilt_deg / 180))
+    return _less_gauge(nearest, truth.roll_deg)
 
 
 def side_by_side(found: Shifts, truth: Shifts) -> tuple[Shifts, Shifts]:

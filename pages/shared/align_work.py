@@ -199,7 +199,7 @@ def find(stack: Stack, asked: Asked, progress: Progress | None = None, on_round:
     if shifts.used.sum() < LEAST_VIEWS:
         raise InputError(f"too few views could be aligned: {left_out_words(shifts)}")
     seconds = time.perf_counter() - began
-    beyond = beyond_domain(shifts, method=asked.method, model=asked.model) if asked.table is None else ()
+    beyond = beyond_domain(shifts, stack.proj, method=asked.method, model=asked.model) if asked.table is None else ()
     return Found(
         name=asked.name, made_by=asked.made_by, shifts=shifts, seconds=seconds, rounds=tuple(rounds), beyond=beyond
     )

@@ -21,7 +21,7 @@ HELP_ROLL = "How far the view is turned about the beam, degrees; positive from r
 HELP_AXIS_TILT = (
     "How far the rotation axis is off the detector's columns: the roll that all views have in common. What lies off "
     "the axis bobs up and down then, once around, and a reconstruction about an upright axis is blurred away from it. "
-    "The network's answer finds it, up to 25 degrees; the classical methods do not."
+    "The network's answer finds it; the classical methods do not."
 )
 NOT_TRAINED = (
     "No pretrained network is in this copy yet. Train one (the preset *quick* takes minutes on two cores) and pick "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tomoalign_core.align.tilt_axis import axis_evidence
+from tomoalign_core.align.tilt_axis import axis_evidence, common_line
 from tomoalign_core.config import MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
 from tomoalign_core.samples import SAMPLES
 from tomoalign_core.simulate import simulate
@@ -51,3 +51,18 @@ def test_gain_and_offset_of_a_view_are_no_evidence() -> None:
     unsteady = proj * rng.uniform(0.5, 2, (24, 1, 1)) + rng.uniform(-1, 1, (24, 1, 1))
     one, other = axis_evidence(proj), axis_evidence(unsteady)
     assert (other.along_v, other.along_u) == pytest.approx((one.along_v, one.along_u), rel=1e-6)
+
+
+@pytest.mark.parametrize("tilt_deg", [0.0, 33.0, -64.0, 88.0])
+@pytest.mark.parametrize("far", [False, True], ids=["jitter", "thrown"])
+def test_the_common_line_is_the_axis_however_far_views_have_moved(tilt_deg: float, far: bool) -> None:
+    moved = MisalignConfig(dx_sigma_px=4, dy_sigma_px=4, roll_sigma_deg=1, uniform_px=12.0 if far else 0.0)
+    config = SAMPLES["Noisy"].config.changed(misalign=moved.changed(axis_tilt_deg=tilt_deg))
+    line = common_line(simulate(config).proj.numpy())
+    assert line.is_clear and line.is_near(tilt_deg)
+    assert abs((line.tilt_deg - tilt_deg + 90) % 180 - 90) < 5
+
+
+def test_noise_has_no_common_line() -> None:
+    noise = np.random.default_rng(0).standard_normal((40, 48, 64))
+    assert common_line(noise).unlike > 0.8

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 
-from tomoalign_core.align import answer, find_shifts, joint, undo_shifts
+from tomoalign_core.align import answer, beyond_domain, find_shifts, joint, undo_shifts
 from tomoalign_core.align.joint import settled, step_together
 from tomoalign_core.align.predict import predict_shifts
-from tomoalign_core.align.upright import as_measured, stood_up
+from tomoalign_core.align.tilt_axis import CommonLine
+from tomoalign_core.align.upright import as_measured, stood_up, transposed
 from tomoalign_core.config import MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
 from tomoalign_core.geometry import Shifts, shift_error
 from tomoalign_core.learn.weights import load_weights
@@ -49,6 +51,7 @@ def found(tilt_deg: float, roll_deg: float = STILL, kind: str = "ellipsoids", no
         (12.0, ROLLING, "ellipsoids"),
         (-0.7, ROLLING, "pillar"),
         (12.0, STILL, "pillar"),
+        (40.0, ROLLING, "ellipsoids"),
     ],
 )
 def test_the_tilt_is_found_and_shifts_are_as_good_as_upright(tilt_deg: float, roll_deg: float, kind: str) -> None:
@@ -56,6 +59,13 @@ def test_the_tilt_is_found_and_shifts_are_as_good_as_upright(tilt_deg: float, ro
     upright = score_shifts(found(0.0, roll_deg, kind), scan(0.0, roll_deg, kind).shifts)
     assert abs(score.axis_tilt_error_deg) < 0.25
     assert score.dx_rmse_px < 1.5 * upright.dx_rmse_px and score.dy_rmse_px < 1.5 * upright.dy_rmse_px
+
+
+@pytest.mark.parametrize(("tilt_deg", "kind"), [(-75.0, "ellipsoids"), (90.0, "ellipsoids"), (-30.0, "pillar")])
+def test_so_is_one_nearer_to_the_rows_or_of_a_column_of_which_views_show_less(tilt_deg: float, kind: str) -> None:
+    score = score_shifts(found(tilt_deg, STILL, kind), scan(tilt_deg, STILL, kind).shifts)
+    assert abs(score.axis_tilt_error_deg) < 0.25
+    assert max(score.dx_rmse_px, score.dy_rmse_px) < 0.1
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.03, 0.2])
@@ -127,6 +137,20 @@ def test_what_is_found_of_views_turned_back_is_told_as_of_those_measured() -> No
     assert np.abs(shift_error(moves, one.shifts).roll_deg).max() < 1e-9
 
 
+@pytest.mark.parametrize("tilt_deg", [80.0, -70.0])
+def test_movements_of_transposed_views_are_told_as_of_those_measured(tilt_deg: float) -> None:
+    """Corrected, both show one object, upside down in one of them."""
+    one = scan(tilt_deg, ROLLING)
+    lying = transposed(one.shifts)
+    assert lying.axis_tilt_deg == pytest.approx(90 - one.shifts.axis_tilt_deg)
+    back = transposed(lying)
+    for name in ("dx_px", "dy_px", "roll_deg"):
+        np.testing.assert_allclose(getattr(back, name), getattr(one.shifts, name), atol=1e-12)
+    clean = one.clean.numpy()
+    corrected, of_lying = undo_shifts(clean, one.shifts)[0], undo_shifts(clean.swapaxes(1, 2), lying)[0]
+    np.testing.assert_allclose(of_lying[:, 12:-12, 4:-4][:, ::-1], corrected[:, 4:-4, 12:-12], atol=1e-5)
+
+
 def test_an_upright_stack_is_not_resampled() -> None:
     proj = scan(0.0).proj.numpy()
     assert stood_up(proj, 0.0) is proj
@@ -144,3 +168,46 @@ def test_of_too_many_views_for_a_step_the_tilt_is_told_from_some(
     score = score_shifts(table, one.shifts)
     assert abs(score.axis_tilt_error_deg) < 0.2 and score.dy_rmse_px < 0.06
     assert np.ptp(table.roll_deg) < 1e-9 and bool(table.roll_deg.any()) == bool(tilt_deg)
+
+
+def test_half_a_turn_more_of_all_views_is_no_error_and_is_not_what_is_told() -> None:
+    """It is the mirror image of the object that is seen then, of which no view tells it apart."""
+    one = scan(12.0, ROLLING)
+    found = find_shifts(one.proj.numpy(), one.angle_rad, axis_tilt_deg=-88.0)
+    assert abs(found.axis_tilt_deg) <= 90
+    behind = replace(one.shifts, roll_deg=one.shifts.roll_deg + 180)
+    assert score_shifts(behind, one.shifts).axis_tilt_error_deg == pytest.approx(0, abs=1e-9)
+    mirrored, upright = (undo_shifts(one.proj.numpy(), table)[0] for table in (behind, one.shifts))
+    np.testing.assert_allclose(mirrored[:, 8:-8, 8:-8], upright[:, ::-1, ::-1][:, 8:-8, 8:-8], atol=1e-4)
+
+
+def test_a_common_line_that_does_not_serve_is_left_for_an_upright_axis(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = scan(0.0)
+    for unlike in (0.1, 0.6):
+        monkeypatch.setattr(answer, "common_line", lambda proj, u=unlike: CommonLine(tilt_deg=50.0, unlike=u))
+        table = find_shifts(one.proj.numpy(), one.angle_rad)
+        assert abs(table.axis_tilt_deg) < 0.1 and score_shifts(table, one.shifts).dx_rmse_px < 0.1
+
+
+def test_a_far_tilt_which_the_common_line_does_not_bear_out_is_doubted() -> None:
+    one = scan(40.0, ROLLING)
+    proj = one.proj.numpy()
+
+    def said(tilt_deg: float) -> tuple[str, ...]:
+        turned = replace(one.shifts, roll_deg=one.shifts.roll_deg - 40 + tilt_deg)
+        return beyond_domain(turned, proj, method="network")
+
+    assert said(41.0) == said(2.0) == ()
+    (line,) = said(-20.0)
+    assert line.startswith("axis: a tilt of -20° was found") and re.search(r"says one of about (39|40|41)°", line)
+    assert beyond_domain(one.shifts, proj, method="center-of-mass") == ()
+
+
+def test_views_of_which_nothing_is_left_in_sight_end_in_no_traceback() -> None:
+    """As a wrong tilt may throw them: they tell nothing, and the step leaves them."""
+    one = scan(0.0)
+    away = Shifts.from_arrays(
+        angle_rad=one.angle_rad, dx_px=np.linspace(35, 300, 40), dy_px=np.full(40, 10.0),
+        roll_deg=np.linspace(-3, 3, 40), dx_sigma_px=np.full(40, 0.1), dy_sigma_px=np.full(40, 0.1),
+    )  # fmt: skip
+    assert np.isfinite(settled(one.proj.numpy(), one.angle_rad, away).table.dx_px).all()

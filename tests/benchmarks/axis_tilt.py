@@ -27,7 +27,7 @@ from tomoalign_core.metrics import scan_bound, score_shifts
 from tomoalign_core.simulate import simulate
 
 KINDS = ("blobs, 3 % noise", "blobs, 20 % noise", "pillar, 3 % noise", "foam", "Shepp-Logan, 5 % noise", "wedge 120°")
-TILTS_DEG = (0.3, 1.0, 5.0, 12.0, 25.0)
+TILTS_DEG = (0.3, 1.0, 5.0, 12.0, 25.0, 50.0, 80.0)
 HALF_TURN_WITHIN_DEG = 0.3
 EDGE_PX, BLUR_PX, REACH_PX = 6, 1.0, 16
 

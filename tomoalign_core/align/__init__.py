@@ -55,7 +55,7 @@ def find_shifts(
         more than the first could see (see ``finer``);
         "center-of-mass", "profile-correlation", "phase-correlation"; or "tomopy-joint" where tomopy is.
     model : for the network: "pretrained", a run's id or folder, or a .safetensors file.
-    axis_tilt_deg : from where a network looks for the tilt of the axis, from +u towards +v; from 0, up to 25 are found.
+    axis_tilt_deg : from where a network looks for the tilt of the axis, from +u towards +v; from 0, where they show it.
     progress : called with (done, of) as it goes: passes of the network, views of the others.
     on_round : called with each round of a refinement, see ``refine.Round``.
 
@@ -102,8 +102,10 @@ def outside_domain(proj: np.ndarray, angle_rad: np.ndarray, *, model: str = "pre
     return () if data is None else outside(proj, angle_rad, data)
 
 
-def beyond_domain(found: Shifts, *, method: str, model: str = "pretrained") -> tuple[str, ...]:
-    """How what a method found goes beyond what its network learned from, a line each. To be asked after.
+def beyond_domain(found: Shifts, proj: np.ndarray, *, method: str, model: str = "pretrained") -> tuple[str, ...]:
+    """How what a method found of a stack (N, V, U) goes beyond what its network learned from, a line each.
+
+    To be asked after. A far tilt of the axis which the common line of the views does not bear out is among it.
 
     Raises
     ------
@@ -111,10 +113,15 @@ def beyond_domain(found: Shifts, *, method: str, model: str = "pretrained") -> t
         If there is no such model.
     """
     from tomoalign_core.align.domain import beyond_domain as beyond
+    from tomoalign_core.align.tilt_axis import axis_doubt
     from tomoalign_core.learn.weights import learned_from
 
     data = learned_from(model) if method in NETWORKS else None
-    return () if data is None else beyond(found, data)
+    if data is None:
+        return ()
+    shown = found.used & np.isfinite(proj).all((1, 2))
+    doubt = axis_doubt(proj[shown], found.axis_tilt_deg) if shown.any() else ""
+    return beyond(found, data) + ((doubt,) if doubt else ())
 
 
 def _find_classically(proj: np.ndarray, angle_rad: np.ndarray, method: str, progress: Progress | None) -> Shifts:

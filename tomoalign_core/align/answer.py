@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from math import ceil
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from tomoalign_core.align.lost import leave_out_lost, with_a_place
 from tomoalign_core.align.predict import can_look_finer, predict_shifts
 from tomoalign_core.align.residual import UNEXPLAINED, held_out_residual
 from tomoalign_core.align.tilt_axis import common_line
-from tomoalign_core.align.upright import as_measured, stood_up
+from tomoalign_core.align.upright import as_measured, stood_up, transposed
 from tomoalign_core.geometry import Float, Shifts
 from tomoalign_core.learn.weights import TrainedModel
 
@@ -29,11 +30,30 @@ MOST_LOOKS = 4  # each at views turned back by what the steps before told of the
 FAR_TILTED_DEG = 1.0  # views that are turned by less are seen as if the axis were upright
 ENOUGH_VIEWS = 200  # spread over a stack of too many for a step, to tell the tilt of its axis
 LEAST_TILT_DEG = 0.02  # for which such a stack is looked at again, as no step turns it
-# A common line to begin at, and one that is worth a look: of what views do not share there, over that on other lines.
-SURE_LINE, CLEAR_LINE = 0.35, 0.65
-BEYOND_STEPS_DEG = 10.0  # from nearer, steps come to a tilt by themselves
+NEARER_THE_ROWS_DEG = 45.0
+SURE_LINE = 0.35  # of what views do not share on other lines: less, and it is begun there
 
-Begun = tuple[Shifts, Joint | None]  # what the network sees, and the steps of all views together from there
+
+class _Begun(NamedTuple):
+    """What a network sees of views, and the steps of all views together from there, where they can be.
+
+    across : whether the views are those of a stack that was transposed, as its axis lies nearer to the rows.
+    """
+
+    proj: np.ndarray
+    found: Shifts
+    joint: Joint | None
+    across: bool
+
+    @property
+    def table(self) -> Shifts:
+        """The movements of these views."""
+        return self.found if self.joint is None else self.joint.table
+
+    @property
+    def tilt_deg(self) -> float:
+        """The tilt of the axis, of the stack as measured."""
+        return (transposed(self.table) if self.across else self.table).axis_tilt_deg
 
 
 def answer(
@@ -54,30 +74,30 @@ def answer(
         If no view can be aligned, or a refinement is asked for of too many or too few.
     """
 
-    def begin(tilt_deg: float) -> Begun:
+    def begin(tilt_deg: float) -> _Begun:
         return _from_tilt(proj, angle_rad, tilt_deg, network, refined=refined, progress=progress)
 
-    found, joint = begin(axis_tilt_deg) if axis_tilt_deg else _from_where_it_is(proj, angle_rad, begin)
+    begun = begin(axis_tilt_deg) if axis_tilt_deg else _from_where_it_is(proj, angle_rad, begin)
+    found = begun.table
     if refined:
-        found = refine.refine_shifts(proj, angle_rad, found, settled=joint, on_round=on_round).shifts
-    elif joint is not None:
-        found = joint.table
-    return _within_half_a_turn(leave_out_lost(proj, found))
+        found = refine.refine_shifts(
+            begun.proj, angle_rad, begun.found, settled=begun.joint, on_round=on_round
+        ).shifts  # fmt: skip
+    found = leave_out_lost(begun.proj, found)
+    return _within_half_a_turn(transposed(found) if begun.across else found)
 
 
-def _from_where_it_is(proj: np.ndarray, angle_rad: Float, begin: Callable[[float], Begun]) -> Begun:
+def _from_where_it_is(proj: np.ndarray, angle_rad: Float, begin: Callable[[float], _Begun]) -> _Begun:
     """Begin with an upright axis, or with one along the common line where that lies elsewhere."""
     line = common_line(proj)
 
-    def is_along(begun: Begun) -> bool:
-        return _apart_deg(line.tilt_deg, _told(begun).axis_tilt_deg) <= BEYOND_STEPS_DEG
+    def unexplained(begun: _Begun) -> float:
+        return _unexplained(angle_rad, begun)
 
-    def unexplained(begun: Begun) -> float:
-        return _unexplained(proj, angle_rad, begun)
-
-    sure = line.unlike < SURE_LINE and abs(line.tilt_deg) > BEYOND_STEPS_DEG
+    sure = line.unlike < SURE_LINE and not line.is_near(0.0)
     begun = begin(line.tilt_deg if sure else 0.0)
-    if line.unlike > CLEAR_LINE or (is_along(begun) and (not sure or unexplained(begun) < UNEXPLAINED)):
+    agrees = line.is_near(begun.tilt_deg)
+    if not line.is_clear or (agrees and (not sure or unexplained(begun) < UNEXPLAINED)):
         return begun
     return min(begun, begin(0.0 if sure else line.tilt_deg), key=unexplained)
 
@@ -95,8 +115,11 @@ def _from_tilt(
     *,
     refined: bool,
     progress: Progress | None,
-) -> Begun:
-    """What the network sees in the end, where it begins at such a tilt, and the steps from there, where they can be."""
+) -> _Begun:
+    """What the network sees in the end, where it begins at such a tilt."""
+    if across := abs(tilt_deg) > NEARER_THE_ROWS_DEG:
+        # turned back by so much, the views would no longer fit into their frame
+        proj, tilt_deg = np.ascontiguousarray(proj.swapaxes(1, 2)), np.copysign(90 - abs(tilt_deg), tilt_deg)
     for _ in range(MOST_LOOKS):
         looks = progress if refined or progress is None else _Counted(progress)
         found = _look(proj, angle_rad, tilt_deg, network, refined=refined, progress=looks)
@@ -109,30 +132,16 @@ def _from_tilt(
         if abs(further_deg) < (LEAST_TILT_DEG if joint is None else FAR_TILTED_DEG):
             break
         tilt_deg += further_deg
-    return found, joint
+    return _Begun(proj, found, joint, across)
 
 
-def _told(begun: Begun) -> Shifts:
-    found, joint = begun
-    return found if joint is None else joint.table
-
-
-def _unexplained(proj: np.ndarray, angle_rad: Float, begun: Begun) -> float:
+def _unexplained(angle_rad: Float, begun: _Begun) -> float:
     """What others do not explain of a view, in the mean; of one that is left out, all of it."""
-    table = _told(begun)
+    table = begun.table
     if not table.used.any():
         return 1.0
     share = table.used.mean()
-    return float(share * held_out_residual(proj, angle_rad, table).overall + 1 - share)
-
-
-def _apart_deg(one: float, other: float) -> float:
-    """How far two lines lie apart.
-
-    >>> _apart_deg(-80, 85), _apart_deg(10, 40)
-    (15, 30)
-    """
-    return abs((one - other + 90) % 180 - 90)
+    return float(share * held_out_residual(begun.proj, angle_rad, table).overall + 1 - share)
 
 
 def _look(

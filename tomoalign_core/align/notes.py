@@ -9,7 +9,12 @@ import numpy as np
 from tomoalign_core.geometry import Shifts
 
 OUTSIDE = "outside what the network learned from"
-GRAVE = ("shifts:", "image:", "rolls:")  # how these lines of ``outside_domain`` begin; size and angles matter less
+GRAVE = (
+    "shifts:",
+    "image:",
+    "rolls:",
+    "axis:",
+)  # how lines begin that matter; size and angles matter less
 MOST_NUMBERS = 8
 LEAST_TOLD_DEG = 0.005  # less rounds to none
 

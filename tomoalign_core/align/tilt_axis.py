@@ -33,6 +33,8 @@ REACH = 0.25  # of the length of a profile: how far a view is looked for from it
 ROUNDS = 3
 TILTS_DEG = (-30, -20, -10, 10, 20, 30)
 TILTED_PIXELS = 128
+CLEAR_LINE = 0.65  # of what views do not share on other lines
+NEAR_DEG = 10.0
 LINES_DEG = np.arange(-90.0, 90.0)
 COARSE = 0.12  # cycles a pixel, of views of up to TILTED_PIXELS: coarse details are what noise and small rolls leave
 # Of the sides of a view, that fade out: what the border cuts off has an edge there, which is its own line, and what has
@@ -89,6 +91,20 @@ class CommonLine:
     tilt_deg: float
     unlike: float
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether it is worth a look: this line stands out of all lines."""
+        return self.unlike < CLEAR_LINE
+
+    def is_near(self, tilt_deg: float) -> bool:
+        """Whether steps of all views together would come from one of the two tilts to the other.
+
+        >>> line = CommonLine(tilt_deg=85.0, unlike=0.1)
+        >>> line.is_near(-89.0), line.is_near(60.0)
+        (True, False)
+        """
+        return abs((self.tilt_deg - tilt_deg + 90) % 180 - 90) <= NEAR_DEG
+
 
 def common_line(proj: NDArray[np.floating]) -> CommonLine:
     """The common line of a stack of attenuation (N, V, U), as if views did not roll.
@@ -103,6 +119,20 @@ def common_line(proj: NDArray[np.floating]) -> CommonLine:
     some = binned(proj[:: ceil(len(proj) / MOST_VIEWS)], ceil(max(proj.shape[1:]) / TILTED_PIXELS))
     views = some - background_of(some)[:, None, None]
     return min((_line_of(views, taper) for taper in TAPERS), key=lambda line: line.unlike)
+
+
+def axis_doubt(proj: NDArray[np.floating], tilt_deg: float) -> str:
+    """What speaks against a tilt that was found of a stack (N, V, U), in a line; empty where nothing does."""
+    if abs(tilt_deg) <= NEAR_DEG:
+        return ""
+    line = common_line(proj)
+    if line.is_clear and line.is_near(tilt_deg):
+        return ""
+    seen = f"one of about {line.tilt_deg:.0f}°" if line.is_clear else "none that stands out"
+    return (
+        f"axis: a tilt of {tilt_deg:.0f}° was found, but the line on which views agree says {seen}: it may be wrong. "
+        "Where the axis is known, begin there (align --axis-tilt)"
+    )
 
 
 def _line_of(views: NDArray[np.floating], taper: float) -> CommonLine:

@@ -33,6 +33,21 @@ def as_measured(found: Shifts, tilt_deg: float) -> Shifts:
     )
 
 
+def transposed(found: Shifts) -> Shifts:
+    """The movements of views (V, U) from those of the same views as (U, V), whose axis is nearer to the columns.
+
+    What moved to the right moves down, and a roll is one the other way of an object that lies.
+    """
+    return replace(
+        found,
+        dx_px=found.dy_px,
+        dy_px=found.dx_px,
+        roll_deg=90 - found.roll_deg,
+        dx_sigma_px=found.dy_sigma_px,
+        dy_sigma_px=found.dx_sigma_px,
+    )
+
+
 def _tilted(angle_rad: np.ndarray, tilt_deg: float) -> Shifts:
     still = np.zeros(len(angle_rad))
     return Shifts.from_arrays(angle_rad=angle_rad, dx_px=still, dy_px=still, roll_deg=still + tilt_deg)

@@ -22,7 +22,7 @@ from tomoalign_core.cli.root import app, check_kind, check_output, check_tilt_ax
 
 STACKS, TABLES = (".h5", ".hdf5", ".hdf", ".nxs"), (".csv", ".txt")
 IN_THE_BOX = "pretrained"
-MOST_AXIS_TILT_DEG = 60.0
+MOST_AXIS_TILT_DEG = 90.0
 NOTHING_GAINED = 0.99  # of the residual before; a scan that stood still comes to 0.993 to 0.997, by its noise
 
 
@@ -131,8 +131,8 @@ def align(
     axis_tilt: Annotated[
         float | None,
         typer.Option(
-            help="For the network: from where to look for the tilt of the rotation axis, degrees clockwise; needed "
-            "where it is over 25"
+            help="For the network: from where to look for the tilt of the rotation axis, degrees clockwise; else from "
+            "where the views seem to agree"
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
@@ -181,7 +181,7 @@ def align(
         typer.echo(f"refined: {outcome(rounds)}", err=True)
     if words := confidence_words(found):
         typer.echo(words)
-    for line in beyond_domain(found, method=method, model=model):
+    for line in beyond_domain(found, scan.proj, method=method, model=model):
         typer.echo(f"note: {OUTSIDE}: {line}")
     if not found.used.all():
         typer.echo(left_out_words(found))
@@ -259,8 +259,8 @@ def _check_axis_tilt(axis_tilt: float | None, method: str) -> None:
         )
     if not abs(axis_tilt) <= MOST_AXIS_TILT_DEG:
         raise InputError(
-            f"align: --axis-tilt {axis_tilt:g} is outside -{MOST_AXIS_TILT_DEG:g} to {MOST_AXIS_TILT_DEG:g}; of an "
-            "axis nearer to the rows give --tilt-axis horizontal, and count from there"
+            f"align: --axis-tilt {axis_tilt:g} is outside -{MOST_AXIS_TILT_DEG:g} to {MOST_AXIS_TILT_DEG:g}; an "
+            "axis has no direction: 100 degrees are -80"
         )
 
 

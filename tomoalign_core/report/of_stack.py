@@ -111,7 +111,7 @@ def aligned_report(
             on_round=rounds.append,
         )  # fmt: skip
         name = method.replace("network", f"network {model}")
-        if beyond := beyond_domain(shifts, method=method, model=model):
+        if beyond := beyond_domain(shifts, stack.proj, method=method, model=model):
             of_network = f"network {model}"
             outside[of_network] = tuple(dict.fromkeys((*outside[of_network], *beyond)))
         found.append(Alignment(name=name, shifts=shifts, seconds=time.perf_counter() - began, rounds=rounds))
