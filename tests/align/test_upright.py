@@ -184,7 +184,8 @@ def test_half_a_turn_more_of_all_views_is_no_error_and_is_not_what_is_told() -> 
 def test_a_common_line_that_does_not_serve_is_left_for_an_upright_axis(monkeypatch: pytest.MonkeyPatch) -> None:
     one = scan(0.0)
     for unlike in (0.1, 0.6):
-        monkeypatch.setattr(answer, "common_line", lambda proj, u=unlike: CommonLine(tilt_deg=50.0, unlike=u))
+        lines = (CommonLine(tilt_deg=50.0, unlike=unlike),)
+        monkeypatch.setattr(answer, "common_lines", lambda proj, of=lines: of)
         table = find_shifts(one.proj.numpy(), one.angle_rad)
         assert abs(table.axis_tilt_deg) < 0.1 and score_shifts(table, one.shifts).dx_rmse_px < 0.1
 

@@ -21,7 +21,7 @@ from tomoalign_core.align.joint import Joint, can_step, settled
 from tomoalign_core.align.lost import leave_out_lost, with_a_place
 from tomoalign_core.align.predict import can_look_finer, predict_shifts
 from tomoalign_core.align.residual import UNEXPLAINED, held_out_residual
-from tomoalign_core.align.tilt_axis import common_line
+from tomoalign_core.align.tilt_axis import common_lines, is_near
 from tomoalign_core.align.upright import as_measured, stood_up, transposed
 from tomoalign_core.geometry import Float, Shifts
 from tomoalign_core.learn.weights import TrainedModel
@@ -88,18 +88,23 @@ def answer(
 
 
 def _from_where_it_is(proj: np.ndarray, angle_rad: Float, begin: Callable[[float], _Begun]) -> _Begun:
-    """Begin with an upright axis, or with one along the common line where that lies elsewhere."""
-    line = common_line(proj)
+    """Begin with an upright axis, or with one along the common line where that lies elsewhere.
+
+    Where that is not beyond doubt, with both, and what foretells the views better is taken.
+    """
+    line = common_lines(proj)[0]
 
     def unexplained(begun: _Begun) -> float:
         return _unexplained(angle_rad, begun)
 
     sure = line.unlike < SURE_LINE and not line.is_near(0.0)
-    begun = begin(line.tilt_deg if sure else 0.0)
-    agrees = line.is_near(begun.tilt_deg)
-    if not line.is_clear or (agrees and (not sure or unexplained(begun) < UNEXPLAINED)):
-        return begun
-    return min(begun, begin(0.0 if sure else line.tilt_deg), key=unexplained)
+    tried = [begin(line.tilt_deg if sure else 0.0)]
+    if sure and line.is_near(tried[0].tilt_deg) and unexplained(tried[0]) < UNEXPLAINED:
+        return tried[0]
+    other_deg = 0.0 if sure else line.tilt_deg
+    if line.is_clear and not is_near(other_deg, tried[0].tilt_deg):
+        tried.append(begin(other_deg))
+    return tried[0] if len(tried) == 1 else min(tried, key=unexplained)
 
 
 def _within_half_a_turn(found: Shifts) -> Shifts:

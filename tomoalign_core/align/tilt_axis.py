@@ -38,7 +38,7 @@ NEAR_DEG = 10.0
 LINES_DEG = np.arange(-90.0, 90.0)
 COARSE = 0.12  # cycles a pixel, of views of up to TILTED_PIXELS: coarse details are what noise and small rolls leave
 # Of the sides of a view, that fade out: what the border cuts off has an edge there, which is its own line, and what has
-# moved far is lost in them. The one is taken that shows a line more clearly.
+# moved far is lost in them. The one that shows a line more clearly goes first.
 TAPERS = (0.1, 0.5)
 
 
@@ -97,38 +97,47 @@ class CommonLine:
         return self.unlike < CLEAR_LINE
 
     def is_near(self, tilt_deg: float) -> bool:
-        """Whether steps of all views together would come from one of the two tilts to the other.
-
-        >>> line = CommonLine(tilt_deg=85.0, unlike=0.1)
-        >>> line.is_near(-89.0), line.is_near(60.0)
-        (True, False)
-        """
-        return abs((self.tilt_deg - tilt_deg + 90) % 180 - 90) <= NEAR_DEG
+        """Whether it lies near such a tilt."""
+        return is_near(self.tilt_deg, tilt_deg)
 
 
-def common_line(proj: NDArray[np.floating]) -> CommonLine:
-    """The common line of a stack of attenuation (N, V, U), as if views did not roll.
+def common_lines(proj: NDArray[np.floating]) -> tuple[CommonLine, ...]:
+    """Where the common line of a stack of attenuation (N, V, U) may be, the clearest first, as if views did not roll.
+
+    One, or two where the edges of what the border cuts off may pass for it.
 
     >>> from tomoalign_core.config import MisalignConfig, ScanConfig, SimulationConfig
     >>> from tomoalign_core.simulate import simulate
     >>> scan, tilted = ScanConfig(n_views=24, n_rows=48, n_cols=64), MisalignConfig(dx_sigma_px=4, axis_tilt_deg=40)
-    >>> found = common_line(simulate(SimulationConfig(scan=scan, misalign=tilted, seed=3)).proj.numpy())
-    >>> abs(found.tilt_deg - 40) < 3, found.unlike < 0.3
-    (True, True)
+    >>> found = common_lines(simulate(SimulationConfig(scan=scan, misalign=tilted, seed=3)).proj.numpy())
+    >>> len(found), abs(found[0].tilt_deg - 40) < 3, found[0].unlike < 0.3
+    (1, True, True)
     """
     some = binned(proj[:: ceil(len(proj) / MOST_VIEWS)], ceil(max(proj.shape[1:]) / TILTED_PIXELS))
     views = some - background_of(some)[:, None, None]
-    return min((_line_of(views, taper) for taper in TAPERS), key=lambda line: line.unlike)
+    first, other = sorted((_line_of(views, taper) for taper in TAPERS), key=lambda line: line.unlike)
+    return (first,) if first.is_near(other.tilt_deg) else (first, other)
+
+
+def is_near(one_deg: float, other_deg: float) -> bool:
+    """Whether steps of all views together would come from one of two tilts to the other.
+
+    >>> is_near(85, -89), is_near(85, 60)
+    (True, False)
+    """
+    return abs((one_deg - other_deg + 90) % 180 - 90) <= NEAR_DEG
 
 
 def axis_doubt(proj: NDArray[np.floating], tilt_deg: float) -> str:
     """What speaks against a tilt that was found of a stack (N, V, U), in a line; empty where nothing does."""
     if abs(tilt_deg) <= NEAR_DEG:
         return ""
-    line = common_line(proj)
-    if line.is_clear and line.is_near(tilt_deg):
+    line, *others = common_lines(proj)
+    agrees = line.is_clear and line.is_near(tilt_deg)
+    if agrees and not any(other.is_clear for other in others):
         return ""
-    seen = f"one of about {line.tilt_deg:.0f}°" if line.is_clear else "none that stands out"
+    at = (each.tilt_deg for each in (line, *others) if each.is_clear and not each.is_near(tilt_deg))
+    seen = " or ".join(f"one of about {deg:.0f}°" for deg in at) or "none that stands out"
     return (
         f"axis: a tilt of {tilt_deg:.0f}° was found, but the line on which views agree says {seen}: it may be wrong. "
         "Where the axis is known, begin there (align --axis-tilt)"
