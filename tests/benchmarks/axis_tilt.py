@@ -1,6 +1,6 @@
 """How well a tilt of the rotation axis is found, and what it costs dx and dy; and, of a scan, what its mirror says.
 
-    python tests/benchmarks/axis_tilt.py [--stacks 3] [--scan FILE …]
+    python tests/benchmarks/axis_tilt.py [KIND …] [--stacks 3] [--scan FILE …]
 
 Stacks of the bench by a stage that jitters and does not roll, or rolls by 1°, about an axis that is tilted: the largest
 error of the tilt over the stacks, and dx and dy as multiples of the Cramér-Rao bound, in the median.
@@ -13,6 +13,7 @@ views, where ``align`` takes all, and on nothing that it uses.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +33,13 @@ HALF_TURN_WITHIN_DEG = 0.3
 EDGE_PX, BLUR_PX, REACH_PX = 6, 1.0, 16
 
 
-def simulated(stacks: int) -> None:
+def simulated(kinds: Sequence[str], stacks: int) -> None:
     """Print a Markdown table: a line a kind and a tilt."""
     print(
         "| stack | tilt, ° | error, still, ° | dx / bound | dy / bound | error, rolling, ° | dx / bound | dy / bound |"
     )
     print("|" + " --- |" * 8)
-    for name in KINDS:
+    for name in kinds:
         for tilt_deg in TILTS_DEG:
             cells = []
             for stage in (STILL_ROLL, STAGE):
@@ -98,6 +99,7 @@ def _mirrored(view: np.ndarray, other: np.ndarray) -> float:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kinds", nargs="*", default=KINDS, metavar="KIND")
     parser.add_argument("--stacks", type=int, default=3)
     parser.add_argument("--scan", type=Path, action="append", default=[])
     asked = parser.parse_args()
@@ -105,4 +107,4 @@ if __name__ == "__main__":
         for scan in asked.scan:
             real(scan)
     else:
-        simulated(asked.stacks)
+        simulated(asked.kinds, asked.stacks)

@@ -31,7 +31,6 @@ FAR_TILTED_DEG = 1.0  # views that are turned by less are seen as if the axis we
 ENOUGH_VIEWS = 200  # spread over a stack of too many for a step, to tell the tilt of its axis
 LEAST_TILT_DEG = 0.02  # for which such a stack is looked at again, as no step turns it
 NEARER_THE_ROWS_DEG = 45.0
-SURE_LINE = 0.35  # of what views do not share on other lines: less, and it is begun there
 
 
 class _Begun(NamedTuple):
@@ -97,7 +96,7 @@ def _from_where_it_is(proj: np.ndarray, angle_rad: Float, begin: Callable[[float
     def unexplained(begun: _Begun) -> float:
         return _unexplained(angle_rad, begun)
 
-    sure = line.unlike < SURE_LINE and not line.is_near(0.0)
+    sure = line.is_sure and not line.is_near(0.0)
     tried = [begin(line.tilt_deg if sure else 0.0)]
     if sure and line.is_near(tried[0].tilt_deg) and unexplained(tried[0]) < UNEXPLAINED:
         return tried[0]

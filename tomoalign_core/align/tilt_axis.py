@@ -25,7 +25,7 @@ from tomoalign_core.align.apply import undo_view
 from tomoalign_core.align.binning import binned
 from tomoalign_core.align.noise import noise_of
 from tomoalign_core.align.outline import background_of
-from tomoalign_core.geometry import Float
+from tomoalign_core.geometry import Float, centred_axis
 
 CLEAR = 1.4  # times that one profile must change as much as the other before anything is said
 MOST_VIEWS, MOST_PIXELS = 60, 256  # views that are looked at, and the length that profiles are shortened to
@@ -33,13 +33,14 @@ REACH = 0.25  # of the length of a profile: how far a view is looked for from it
 ROUNDS = 3
 TILTS_DEG = (-30, -20, -10, 10, 20, 30)
 TILTED_PIXELS = 128
-CLEAR_LINE = 0.65  # of what views do not share on other lines
-NEAR_DEG = 10.0
+# Of what views do not share on other lines: less, and a line is as good as certain; or worth a look.
+SURE_LINE, CLEAR_LINE = 0.35, 0.7
+NEAR_DEG = 15.0
 LINES_DEG = np.arange(-90.0, 90.0)
 COARSE = 0.12  # cycles a pixel, of views of up to TILTED_PIXELS: coarse details are what noise and small rolls leave
-# Of the sides of a view, that fade out: what the border cuts off has an edge there, which is its own line, and what has
-# moved far is lost in them. The one that shows a line more clearly goes first.
-TAPERS = (0.1, 0.5)
+# How much of a view fades out: of its sides, so that what has moved far is not lost in them; and from the middle, alike
+# all around, as the edges of what the border cuts off are a line of their own.
+FADING_SIDES, FADING_ROUND = 0.1, 0.7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +93,11 @@ class CommonLine:
     unlike: float
 
     @property
+    def is_sure(self) -> bool:
+        """Whether it is as good as certain."""
+        return self.unlike < SURE_LINE
+
+    @property
     def is_clear(self) -> bool:
         """Whether it is worth a look: this line stands out of all lines."""
         return self.unlike < CLEAR_LINE
@@ -114,8 +120,13 @@ def common_lines(proj: NDArray[np.floating]) -> tuple[CommonLine, ...]:
     (1, True, True)
     """
     some = binned(proj[:: ceil(len(proj) / MOST_VIEWS)], ceil(max(proj.shape[1:]) / TILTED_PIXELS))
-    views = some - background_of(some)[:, None, None]
-    first, other = sorted((_line_of(views, taper) for taper in TAPERS), key=lambda line: line.unlike)
+    rows, cols = some.shape[1:]
+    sides = np.outer(signal.windows.tukey(rows, FADING_SIDES), signal.windows.tukey(cols, FADING_SIDES))
+    from_middle = np.hypot(centred_axis(rows)[:, None] * 2 / rows, centred_axis(cols) * 2 / cols)
+    around = np.cos(np.pi / 2 * np.clip(1 - (1 - from_middle) / FADING_ROUND, 0, 1)) ** 2
+    ways = (background_of(some)[:, None, None], sides), (some.mean((1, 2), keepdims=True), around)
+    found = (_line_of(some - level, window) for level, window in ways)
+    first, other = sorted(found, key=lambda line: line.unlike)
     return (first,) if first.is_near(other.tilt_deg) else (first, other)
 
 
@@ -130,25 +141,20 @@ def is_near(one_deg: float, other_deg: float) -> bool:
 
 def axis_doubt(proj: NDArray[np.floating], tilt_deg: float) -> str:
     """What speaks against a tilt that was found of a stack (N, V, U), in a line; empty where nothing does."""
-    if abs(tilt_deg) <= NEAR_DEG:
-        return ""
-    line, *others = common_lines(proj)
+    line = common_lines(proj)[0]
     agrees = line.is_clear and line.is_near(tilt_deg)
-    if agrees and not any(other.is_clear for other in others):
+    if agrees or (abs(tilt_deg) <= NEAR_DEG and not line.is_sure):
         return ""
-    at = (each.tilt_deg for each in (line, *others) if each.is_clear and not each.is_near(tilt_deg))
-    seen = " or ".join(f"one of about {deg:.0f}°" for deg in at) or "none that stands out"
+    seen = f"one of about {line.tilt_deg:.0f}°" if line.is_clear else "none that stands out"
     return (
         f"axis: a tilt of {tilt_deg:.0f}° was found, but the line on which views agree says {seen}: it may be wrong. "
         "Where the axis is known, begin there (align --axis-tilt)"
     )
 
 
-def _line_of(views: NDArray[np.floating], taper: float) -> CommonLine:
-    """The common line of views without background, of which the sides fade out."""
-    rows, cols = views.shape[1:]
-    window = np.outer(signal.windows.tukey(rows, taper), signal.windows.tukey(cols, taper))
-    size = fft.next_fast_len(2 * max(rows, cols), real=False)
+def _line_of(views: NDArray[np.floating], window: Float) -> CommonLine:
+    """The common line of views of which a window is seen."""
+    size = fft.next_fast_len(2 * max(window.shape), real=False)
     power = np.abs(fft.fftshift(fft.fft2(views * window, (size, size)), axes=(1, 2))) ** 2
     along, tilt = np.arange(1.0, COARSE * size), np.deg2rad(LINES_DEG)[:, None]
     line = np.stack([size // 2 + along * np.cos(tilt), size // 2 - along * np.sin(tilt)])
