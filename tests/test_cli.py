@@ -245,7 +245,7 @@ def test_a_tilt_of_the_axis_that_is_known_is_where_a_network_begins(
     assert "--axis-tilt 5 is for a network, and center-of-mass looks for none" in capsys.readouterr().err
     for odd in (95, "nan"):
         assert run("align", stack, "--shifts", table, "--axis-tilt", odd) == 2
-        assert f"--axis-tilt {odd} is outside -90 to 90" in capsys.readouterr().err
+        assert f"--axis-tilt {odd} is outside -90 to 90 degrees" in capsys.readouterr().err
 
 
 def test_rolls_far_beyond_those_learned_from_are_told_after_the_network_has_run(

@@ -41,7 +41,8 @@ def ask_axis(source: Source, evidence: AxisEvidence) -> None:
     lies, read = ("rows", "columns") if vertical else ("columns", "rows")
     st.warning(
         f"**The tilt axis of {source.name} seems to lie along its {lies}**, but it is read as lying along the {read}. "
-        "The methods would take the turning of the object for shifts.",
+        "The classical methods would take the turning of the object for shifts. A network finds such an axis as its "
+        "tilt, but sees more of the views once they are transposed.",
         icon=":material/screen_rotation_alt:",
     )
     with st.container(horizontal=True):

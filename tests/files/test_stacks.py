@@ -179,6 +179,16 @@ def test_tiff_stack_npy_and_npz_hold_the_same_stack(tmp_path: Path, proj: np.nda
     np.testing.assert_allclose(stack.angle_rad, ANGLE, atol=1e-12)
 
 
+def test_an_mrc_that_is_longer_than_it_says_is_read_and_that_is_noted(tmp_path: Path, proj: np.ndarray) -> None:
+    path = tmp_path / "series.mrc"
+    write_mrc(path, proj)
+    path.write_bytes(path.read_bytes() + b"more")
+    (tmp_path / "series.tlt").write_text("0\n1\n2\n3\n8\n")
+    stack = read_stack(path)
+    np.testing.assert_array_equal(stack.proj, proj)
+    assert any("4 bytes larger" in note for note in stack.notes)
+
+
 def write_mrc(path: Path, proj: np.ndarray) -> None:
     with mrcfile.new(path) as file:
         file.set_data(proj)
@@ -320,7 +330,10 @@ def test_an_error_while_writing_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("name", "says"), [("no/such/out.h5", "does not exist"), ("", "is a folder")])
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("no/such/out.h5", "does not exist"), ("", "is a folder"), (300 * "a" + ".h5", "too long; choose another")],
+)
 def test_a_place_that_cannot_be_written_is_said(tmp_path: Path, proj: np.ndarray, name: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
         write_stack(tmp_path / name, proj=proj, angle_rad=ANGLE)
@@ -369,6 +382,11 @@ def test_a_view_without_light_is_told_after_normalising(tmp_path: Path, proj: np
     counts[2] = darks.mean(0)  # not constant as counts, but nothing is left of it
     path = data_exchange(tmp_path / "dx.h5", data=counts, data_white=flats, data_dark=darks, theta=np.rad2deg(ANGLE))
     assert read_stack(path).notes[-1] == "view 2 (from 0): the same everywhere, left out"
+
+
+def test_angles_that_are_all_the_same_are_refused(tmp_path: Path, proj: np.ndarray) -> None:
+    np.savez(tmp_path / "scan.npz", proj=proj, angles_deg=np.full(N, 12.0))
+    refused(tmp_path / "scan.npz", "all its angles are the same")
 
 
 def test_angles_that_go_back_and_forth_are_told(tmp_path: Path) -> None:

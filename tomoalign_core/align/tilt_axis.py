@@ -148,7 +148,7 @@ def axis_doubt(proj: NDArray[np.floating], tilt_deg: float) -> str:
     seen = f"one of about {line.tilt_deg:.0f}°" if line.is_clear else "none that stands out"
     return (
         f"axis: a tilt of {tilt_deg:.0f}° was found, but the line on which views agree says {seen}: it may be wrong. "
-        "Where the axis is known, begin there (align --axis-tilt)"
+        "Where the axis is known, begin there, elsewhere leave the beginning open (align --axis-tilt)"
     )
 
 

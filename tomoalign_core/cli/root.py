@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tomoalign_core.config import InputError
+from tomoalign_core.files.atomic import check_writable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,6 +78,7 @@ def check_output(option: str, path: Path | None, *inputs: Path | None, endings: 
         raise InputError(
             f"{option} {path}: give a name that ends in {' or '.join(endings)}, as that is what is written"
         )
+    check_writable(path)
 
 
 def check_kind(kind: str) -> None:
@@ -126,5 +128,7 @@ def tell_axis(proj: np.ndarray, tilt_axis: str, *, err: bool = False) -> None:
     if evidence.turned:
         other = "horizontal" if tilt_axis == "vertical" else "vertical"
         typer.echo(
-            f"note: the tilt axis seems to be the other one, try --tilt-axis {other}: {evidence.words()}", err=err
+            f"note: the tilt axis seems to be the other one, try --tilt-axis {other}: {evidence.words()}. A network "
+            "finds it as a tilt, but sees more of the views then; other methods take the turning for shifts",
+            err=err,
         )

@@ -131,8 +131,8 @@ def align(
     axis_tilt: Annotated[
         float | None,
         typer.Option(
-            help="For the network: from where to look for the tilt of the rotation axis, degrees clockwise; else from "
-            "where the views seem to agree"
+            help="For the network: from where to look for the tilt of the rotation axis, degrees clockwise (in views "
+            "that --tilt-axis transposes, as they lie then); else from where the views seem to agree"
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
@@ -259,8 +259,8 @@ def _check_axis_tilt(axis_tilt: float | None, method: str) -> None:
         )
     if not abs(axis_tilt) <= MOST_AXIS_TILT_DEG:
         raise InputError(
-            f"align: --axis-tilt {axis_tilt:g} is outside -{MOST_AXIS_TILT_DEG:g} to {MOST_AXIS_TILT_DEG:g}; an "
-            "axis has no direction: 100 degrees are -80"
+            f"align: --axis-tilt {axis_tilt:g} is outside -{MOST_AXIS_TILT_DEG:g} to {MOST_AXIS_TILT_DEG:g} degrees; "
+            "leave it out, and the axis is looked for"
         )
 
 

@@ -25,7 +25,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     InputError
-        If the folder does not exist, cannot be written to, or the path is a folder.
+        If the folder does not exist, cannot be written to, or the path is a folder or no name for a file.
 
     >>> import tempfile
     >>> target = Path(tempfile.mkdtemp()) / "notes.txt"
@@ -36,13 +36,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     ('whole', 1)
     """
     path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; give the name of a file to write")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: the folder {path.parent} does not exist; create it or choose another")
-    if not os.access(path.parent, os.W_OK):
-        raise InputError(f"{path}: the folder {path.parent} cannot be written to; choose another")
-    beside = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.part{path.suffix}")
+    beside = _begun_beside(path)
     try:
         yield beside
         with beside.open("rb") as whole:
@@ -50,3 +44,29 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def check_writable(path: str | Path) -> None:
+    """Refuse a path to which ``atomic_path`` could not write, before there is anything to write.
+
+    Raises
+    ------
+    InputError
+        As ``atomic_path`` does.
+    """
+    _begun_beside(Path(path)).unlink()
+
+
+def _begun_beside(path: Path) -> Path:
+    if os.path.isdir(path):  # and False of a name that is too long
+        raise InputError(f"{path}: is a folder; give the name of a file to write")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: the folder {path.parent} does not exist; create it or choose another")
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"{path}: the folder {path.parent} cannot be written to; choose another")
+    beside = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.part{path.suffix}")
+    try:
+        beside.touch()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}; choose another name or folder") from None
+    return beside

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import struct
 import textwrap
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -193,15 +194,19 @@ def read_shifts(group: h5py.Group) -> Shifts:
 def _read_mrc(path: Path, data_path: str | None, angles_data_path: str | None) -> RawStack:
     """Each section is a view; angles from the file of that name beside it, else from its extended header."""
     _no_names_inside(path, data_path, angles_data_path)
-    with mrcfile.open(path, mode="r") as file:
-        data = np.array(file.data)
-        angle = _angles_from_extended_header(file)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with mrcfile.open(path, mode="r") as file:
+            data = np.array(file.data)
+            angle = _angles_from_extended_header(file)
+    notes = tuple(str(each.message) for each in said)
     # SerialEM names a.mrc.mdoc what IMOD calls a.mdoc
     names = [path.with_suffix(suffix) for suffix in ANGLES_BESIDE] + [path.with_name(f"{path.name}.mdoc")]
     beside = next((name for name in names if name.is_file()), None)
     if beside is not None:
-        return RawStack(data=data, angle_deg=angles_from_text(beside), angles_from=beside.name)
-    return RawStack(data=data, angle_deg=angle, angles_from=None if angle is None else "the extended header")
+        return RawStack(data=data, angle_deg=angles_from_text(beside), angles_from=beside.name, notes=notes)
+    source = None if angle is None else "the extended header"
+    return RawStack(data=data, angle_deg=angle, angles_from=source, notes=notes)
 
 
 def _angles_from_extended_header(file: mrcfile.mrcfile.MrcFile) -> Any:

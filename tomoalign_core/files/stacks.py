@@ -95,6 +95,8 @@ def read_stack(
     angle_rad = _radians(raw.angle_deg, path)
     notes = raw.notes + _make_attenuation(raw, angle_rad, kind, path)
     notes += _told_empty(raw.data)
+    if np.ptp(angle_rad) == 0:
+        raise InputError(f"{path}: all its angles are the same; see the angle file, or where its angles are inside")
     turns = int((np.diff(np.sign(np.diff(angle_rad))) != 0).sum())
     if turns > 2:  # a full turn may begin anew
         notes += (f"the angles go back and forth {turns} times: are they in the order of the views?",)
