@@ -206,6 +206,13 @@ def test_a_far_tilt_which_the_common_line_does_not_bear_out_is_doubted() -> None
     assert beyond_domain(one.shifts, proj, method="center-of-mass") == ()
 
 
+def test_a_column_that_is_cut_off_slantwise_is_said_to_be() -> None:
+    for tilt_deg, said in ((-40.0, True), (12.0, False)):
+        one = scan(tilt_deg, STILL, "pillar")
+        lines = beyond_domain(one.shifts, one.proj.numpy(), method="network")
+        assert bool(lines) is said and all("slantwise" in line for line in lines)
+
+
 def test_views_of_which_nothing_is_left_in_sight_end_in_no_traceback() -> None:
     """As a wrong tilt may throw them: they tell nothing, and the step leaves them."""
     one = scan(0.0)

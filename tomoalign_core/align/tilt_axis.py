@@ -24,7 +24,7 @@ from scipy import fft, ndimage, signal
 from tomoalign_core.align.apply import undo_view
 from tomoalign_core.align.binning import binned
 from tomoalign_core.align.noise import noise_of
-from tomoalign_core.align.outline import background_of
+from tomoalign_core.align.outline import background_of, cut_of
 from tomoalign_core.geometry import Float, centred_axis
 
 CLEAR = 1.4  # times that one profile must change as much as the other before anything is said
@@ -36,6 +36,7 @@ TILTED_PIXELS = 128
 # Of what views do not share on other lines: less, and a line is as good as certain; or worth a look.
 SURE_LINE, CLEAR_LINE = 0.35, 0.7
 NEAR_DEG = 15.0
+SLANTED_DEG = 30.0  # from here on a column that is cut off is not found as others are
 LINES_DEG = np.arange(-90.0, 90.0)
 COARSE = 0.12  # cycles a pixel, of views of up to TILTED_PIXELS: coarse details are what noise and small rolls leave
 # How much of a view fades out: of its sides, so that what has moved far is not lost in them; and from the middle, alike
@@ -143,6 +144,11 @@ def axis_doubt(proj: NDArray[np.floating], tilt_deg: float) -> str:
     """What speaks against a tilt that was found of a stack (N, V, U), in a line; empty where nothing does."""
     line = common_lines(proj)[0]
     agrees = line.is_clear and line.is_near(tilt_deg)
+    if agrees and abs(tilt_deg) > SLANTED_DEG and any(cut_of(proj)):
+        return (
+            f"axis: it is tilted by {tilt_deg:.0f}°, and the border cuts the object off slantwise: views show other "
+            "parts of it as it turns, and their shifts may be off by many times σ"
+        )
     if agrees or (abs(tilt_deg) <= NEAR_DEG and not line.is_sure):
         return ""
     seen = f"one of about {line.tilt_deg:.0f}°" if line.is_clear else "none that stands out"
