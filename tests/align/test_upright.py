@@ -64,7 +64,7 @@ def test_the_tilt_is_found_and_shifts_are_as_good_as_upright(tilt_deg: float, ro
 @pytest.mark.parametrize(("tilt_deg", "kind"), [(-75.0, "ellipsoids"), (90.0, "ellipsoids"), (-30.0, "pillar")])
 def test_so_is_one_nearer_to_the_rows_or_of_a_column_of_which_views_show_less(tilt_deg: float, kind: str) -> None:
     score = score_shifts(found(tilt_deg, STILL, kind), scan(tilt_deg, STILL, kind).shifts)
-    assert abs(score.axis_tilt_error_deg) < 0.25
+    assert abs(score.axis_tilt_error_deg) < 0.35
     assert max(score.dx_rmse_px, score.dy_rmse_px) < 0.1
 
 

@@ -20,9 +20,10 @@ from tomoalign_core.align.apply import Progress
 from tomoalign_core.align.joint import Joint, can_step, settled
 from tomoalign_core.align.lost import leave_out_lost, with_a_place
 from tomoalign_core.align.predict import can_look_finer, predict_shifts
-from tomoalign_core.align.residual import UNEXPLAINED, held_out_residual
-from tomoalign_core.align.tilt_axis import common_lines, is_near
+from tomoalign_core.align.residual import held_out_residual
+from tomoalign_core.align.tilt_axis import common_lines
 from tomoalign_core.align.upright import as_measured, stood_up, transposed
+from tomoalign_core.config import InputError
 from tomoalign_core.geometry import Float, Shifts
 from tomoalign_core.learn.weights import TrainedModel
 
@@ -31,6 +32,7 @@ FAR_TILTED_DEG = 1.0  # views that are turned by less are seen as if the axis we
 ENOUGH_VIEWS = 200  # spread over a stack of too many for a step, to tell the tilt of its axis
 LEAST_TILT_DEG = 0.02  # for which such a stack is looked at again, as no step turns it
 NEARER_THE_ROWS_DEG = 45.0
+NARROW_RAD = np.deg2rad(60)
 
 
 class _Begun(NamedTuple):
@@ -87,23 +89,21 @@ def answer(
 
 
 def _from_where_it_is(proj: np.ndarray, angle_rad: Float, begin: Callable[[float], _Begun]) -> _Begun:
-    """Begin with an upright axis, or with one along the common line where that lies elsewhere.
+    """Begin with an upright axis; and along the common line where that lies elsewhere, if so views are foretold better.
 
-    Where that is not beyond doubt, with both, and what foretells the views better is taken.
+    In a narrow wedge views are alike on every line, and show none.
     """
     line = common_lines(proj)[0]
-
-    def unexplained(begun: _Begun) -> float:
-        return _unexplained(angle_rad, begun)
-
-    sure = line.is_sure and not line.is_near(0.0)
-    tried = [begin(line.tilt_deg if sure else 0.0)]
-    if sure and line.is_near(tried[0].tilt_deg) and unexplained(tried[0]) < UNEXPLAINED:
-        return tried[0]
-    other_deg = 0.0 if sure else line.tilt_deg
-    if line.is_clear and not is_near(other_deg, tried[0].tilt_deg):
-        tried.append(begin(other_deg))
-    return tried[0] if len(tried) == 1 else min(tried, key=unexplained)
+    shows = line.is_clear and np.ptp(angle_rad) >= NARROW_RAD
+    try:
+        upright = begin(0.0)
+    except InputError:
+        if not shows or line.is_near(0.0):
+            raise
+        return begin(line.tilt_deg)
+    if not shows or line.is_near(upright.tilt_deg):
+        return upright
+    return min(upright, begin(line.tilt_deg), key=lambda begun: _unexplained(angle_rad, begun))
 
 
 def _within_half_a_turn(found: Shifts) -> Shifts:
