@@ -233,6 +233,17 @@ def test_a_tilted_axis_is_simulated_found_and_told(tmp_path: Path, capsys: pytes
     assert "--axis-tilt 95" in capsys.readouterr().err
 
 
+def test_whether_a_file_can_be_written_is_asked_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack, table = tmp_path / "scan.h5", tmp_path / "s.csv"
+    assert run("simulate", stack, "--views", 10, "--rows", 16, "--cols", 16) == 0
+    monkeypatch.setattr("tomoalign_core.align.find_shifts", lambda *_, **__: pytest.fail("nothing may be aligned yet"))
+    assert run("align", stack, "--shifts", table, "--out", tmp_path / (300 * "a" + ".h5")) == 2
+    assert "cannot be written: File name too long" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["scan.h5"]
+
+
 def test_a_tilt_of_the_axis_that_is_known_is_where_a_network_begins(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -81,7 +81,7 @@ STAGE = (
     Knob("dy", "Jitter dy, px", ("misalign", "dy_sigma_px"), 0.0, 20.0, 0.1, "Up and down. " + JITTER.format("shift")),
     Knob("roll", "Roll, degrees", ("misalign", "roll_sigma_deg"), 0.0, 5.0, 0.1,
          JITTER.format("turn") + " " + HELP_ROLL),
-    Knob("tilt", "Tilt of the axis, degrees", ("misalign", "axis_tilt_deg"), -90.0, 90.0, 0.5,
+    Knob("tilt", "Tilt of the axis, degrees", ("misalign", "axis_tilt_deg"), -90.0, 90.0, 0.1,
          "Of the rotation axis off the detector's columns, clockwise: every view is turned by it."),
     Knob("drift", "Drift, px", ("misalign", "drift_px"), 0.0, 20.0, 0.5,
          "A slow random walk of dx and dy; its root mean square."),

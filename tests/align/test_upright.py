@@ -12,9 +12,9 @@ import pytest
 from tomoalign_core.align import answer, beyond_domain, find_shifts, joint, undo_shifts
 from tomoalign_core.align.joint import settled, step_together
 from tomoalign_core.align.predict import predict_shifts
-from tomoalign_core.align.tilt_axis import CommonLine
+from tomoalign_core.align.tilt_axis import CommonLine, common_line
 from tomoalign_core.align.upright import as_measured, stood_up, transposed
-from tomoalign_core.config import MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
+from tomoalign_core.config import InputError, MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
 from tomoalign_core.geometry import Shifts, shift_error
 from tomoalign_core.learn.weights import load_weights
 from tomoalign_core.metrics import score_shifts
@@ -184,10 +184,33 @@ def test_half_a_turn_more_of_all_views_is_no_error_and_is_not_what_is_told() -> 
 def test_a_common_line_that_does_not_serve_is_left_for_an_upright_axis(monkeypatch: pytest.MonkeyPatch) -> None:
     one = scan(0.0)
     for unlike in (0.1, 0.6):
-        lines = (CommonLine(tilt_deg=50.0, unlike=unlike),)
-        monkeypatch.setattr(answer, "common_lines", lambda proj, of=lines: of)
+        line = CommonLine(tilt_deg=50.0, unlike=unlike)
+        monkeypatch.setattr(answer, "common_line", lambda proj, of=line: of)
         table = find_shifts(one.proj.numpy(), one.angle_rad)
         assert abs(table.axis_tilt_deg) < 0.1 and score_shifts(table, one.shifts).dx_rmse_px < 0.1
+
+
+def test_where_nothing_is_found_upright_the_common_line_serves_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, look = scan(40.0, ROLLING), answer._look
+
+    def blind(proj: np.ndarray, angle_rad: np.ndarray, tilt_deg: float, *others: object, **more: object) -> Shifts:
+        if tilt_deg == 0.0:
+            raise InputError("found no place for any view")
+        return look(proj, angle_rad, tilt_deg, *others, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(answer, "_look", blind)
+    assert find_shifts(one.proj.numpy(), one.angle_rad).axis_tilt_deg == pytest.approx(40, abs=0.5)
+    with pytest.raises(InputError, match="no place"):
+        find_shifts(scan(0.0).proj.numpy(), scan(0.0).angle_rad)
+
+
+def test_a_view_that_shows_something_else_turns_no_axis() -> None:
+    """It alone makes a line that none of the others has; what they foretell of each other is in its way."""
+    one = scan(0.0)
+    proj = one.proj.numpy().copy()
+    proj[20] = np.linspace(3.0, 0.0, 48, dtype=np.float32)[:, None]
+    assert not common_line(proj).is_near(0.0), "the line is feigned"
+    assert abs(find_shifts(proj, one.angle_rad).axis_tilt_deg) < 0.2
 
 
 def test_a_far_tilt_which_the_common_line_does_not_bear_out_is_doubted() -> None:

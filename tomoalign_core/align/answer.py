@@ -21,7 +21,7 @@ from tomoalign_core.align.joint import Joint, can_step, settled
 from tomoalign_core.align.lost import leave_out_lost, with_a_place
 from tomoalign_core.align.predict import can_look_finer, predict_shifts
 from tomoalign_core.align.residual import held_out_residual
-from tomoalign_core.align.tilt_axis import common_lines
+from tomoalign_core.align.tilt_axis import common_line
 from tomoalign_core.align.upright import as_measured, stood_up, transposed
 from tomoalign_core.config import InputError
 from tomoalign_core.geometry import Float, Shifts
@@ -93,7 +93,7 @@ def _from_where_it_is(proj: np.ndarray, angle_rad: Float, begin: Callable[[float
 
     In a narrow wedge views are alike on every line, and show none.
     """
-    line = common_lines(proj)[0]
+    line = common_line(proj)
     shows = line.is_clear and np.ptp(angle_rad) >= NARROW_RAD
     try:
         upright = begin(0.0)

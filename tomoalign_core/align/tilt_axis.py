@@ -108,17 +108,15 @@ class CommonLine:
         return is_near(self.tilt_deg, tilt_deg)
 
 
-def common_lines(proj: NDArray[np.floating]) -> tuple[CommonLine, ...]:
-    """Where the common line of a stack of attenuation (N, V, U) may be, the clearest first, as if views did not roll.
-
-    One, or two where the edges of what the border cuts off may pass for it.
+def common_line(proj: NDArray[np.floating]) -> CommonLine:
+    """The common line of a stack of attenuation (N, V, U), as if views did not roll.
 
     >>> from tomoalign_core.config import MisalignConfig, ScanConfig, SimulationConfig
     >>> from tomoalign_core.simulate import simulate
     >>> scan, tilted = ScanConfig(n_views=24, n_rows=48, n_cols=64), MisalignConfig(dx_sigma_px=4, axis_tilt_deg=40)
-    >>> found = common_lines(simulate(SimulationConfig(scan=scan, misalign=tilted, seed=3)).proj.numpy())
-    >>> len(found), abs(found[0].tilt_deg - 40) < 3, found[0].unlike < 0.3
-    (1, True, True)
+    >>> found = common_line(simulate(SimulationConfig(scan=scan, misalign=tilted, seed=3)).proj.numpy())
+    >>> abs(found.tilt_deg - 40) < 3, found.unlike < 0.3
+    (True, True)
     """
     some = binned(proj[:: ceil(len(proj) / MOST_VIEWS)], ceil(max(proj.shape[1:]) / TILTED_PIXELS))
     rows, cols = some.shape[1:]
@@ -126,9 +124,7 @@ def common_lines(proj: NDArray[np.floating]) -> tuple[CommonLine, ...]:
     from_middle = np.hypot(centred_axis(rows)[:, None] * 2 / rows, centred_axis(cols) * 2 / cols)
     around = np.cos(np.pi / 2 * np.clip(1 - (1 - from_middle) / FADING_ROUND, 0, 1)) ** 2
     ways = (background_of(some)[:, None, None], sides), (some.mean((1, 2), keepdims=True), around)
-    found = (_line_of(some - level, window) for level, window in ways)
-    first, other = sorted(found, key=lambda line: line.unlike)
-    return (first,) if first.is_near(other.tilt_deg) else (first, other)
+    return min((_line_of(some - level, window) for level, window in ways), key=lambda line: line.unlike)
 
 
 def is_near(one_deg: float, other_deg: float) -> bool:
@@ -142,7 +138,7 @@ def is_near(one_deg: float, other_deg: float) -> bool:
 
 def axis_doubt(proj: NDArray[np.floating], tilt_deg: float) -> str:
     """What speaks against a tilt that was found of a stack (N, V, U), in a line; empty where nothing does."""
-    line = common_lines(proj)[0]
+    line = common_line(proj)
     agrees = line.is_clear and line.is_near(tilt_deg)
     if agrees and abs(tilt_deg) > SLANTED_DEG and any(cut_of(proj)):
         return (

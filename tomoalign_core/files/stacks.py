@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomoalign_core.config import SCHEMA, InputError
+from tomoalign_core.files.angles import angles_from_text
 from tomoalign_core.files.atomic import atomic_path
 from tomoalign_core.files.counts import counts_to_attenuation
 from tomoalign_core.files.dead import listed, mend_unwritten
-from tomoalign_core.files.readers import RawStack, angles_from_text, read_raw
+from tomoalign_core.files.readers import RawStack, read_raw
 from tomoalign_core.geometry import Float, Shifts
 
 Kind = Literal["auto", "attenuation", "counts"]
