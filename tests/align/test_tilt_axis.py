@@ -63,6 +63,12 @@ def test_the_common_line_is_the_axis_however_far_views_have_moved(tilt_deg: floa
     assert abs((line.tilt_deg - tilt_deg + 90) % 180 - 90) < 5
 
 
+@pytest.mark.parametrize("unit", [1e-25, 1e25])
+def test_the_common_line_is_the_same_in_any_unit(unit: float) -> None:
+    proj = simulate(SAMPLES["Noisy"].config).proj.numpy()
+    assert common_line(proj * np.float32(unit)).unlike == pytest.approx(common_line(proj).unlike, rel=1e-3)
+
+
 def test_noise_has_no_common_line() -> None:
     noise = np.random.default_rng(0).standard_normal((40, 48, 64))
     assert common_line(noise).unlike > 0.8

@@ -80,6 +80,9 @@ def test_whole_pixels_are_counted_each_for_itself() -> None:
 
 def test_a_bar_reaches_from_the_bound_to_knowing_nothing_and_to_the_edge_without_a_bound() -> None:
     reach = {"dx": figures.Reach(bound=0.05, nothing=4.0), "dy": figures.Reach(bound=0.0, nothing=1.0)}
+    assert figures.reaches(reach).layout.xaxis.title.text == "error, px (log)"
+    rolls = {**reach, "roll": figures.Reach(bound=0.05, nothing=1.0)}
+    assert figures.reaches(rolls).layout.xaxis.title.text == "error, px or degrees (log)"
     figure = figures.reaches(reach)
     assert list(figure.data[0].x) == [0.05, 4.0]
     assert set(figure.data[0].y + figure.data[3].y) == {"dx, px", "dy, px"}

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage, signal
 
 from tomoalign_core.align.apply import undo_view
-from tomoalign_core.align.binning import binned
+from tomoalign_core.align.binning import binned, in_units
 from tomoalign_core.align.noise import noise_of
 from tomoalign_core.align.outline import background_of, cut_of
 from tomoalign_core.geometry import Float, centred_axis
@@ -118,7 +118,7 @@ def common_line(proj: NDArray[np.floating]) -> CommonLine:
     >>> abs(found.tilt_deg - 40) < 3, found.unlike < 0.3
     (True, True)
     """
-    some = binned(proj[:: ceil(len(proj) / MOST_VIEWS)], ceil(max(proj.shape[1:]) / TILTED_PIXELS))
+    some, _ = in_units(binned(proj[:: ceil(len(proj) / MOST_VIEWS)], ceil(max(proj.shape[1:]) / TILTED_PIXELS)))
     rows, cols = some.shape[1:]
     sides = np.outer(signal.windows.tukey(rows, FADING_SIDES), signal.windows.tukey(cols, FADING_SIDES))
     from_middle = np.hypot(centred_axis(rows)[:, None] * 2 / rows, centred_axis(cols) * 2 / cols)

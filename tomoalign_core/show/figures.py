@@ -195,7 +195,8 @@ def reaches(parts: Mapping[str, Reach], *, dark: bool = False, height: int = 128
                 hovertemplate=f"{what}: {value:.3g} {UNIT[part]}<extra>{part}</extra>",
             )
             data.append(point)
-    x = {"title_text": "error, px or degrees (log)", "range": np.log10([low, high]).tolist(), **log_axis()}
+    units = " or ".join(dict.fromkeys(UNIT[part] for part in parts))
+    x = {"title_text": f"error, {units} (log)", "range": np.log10([low, high]).tolist(), **log_axis()}
     y = {"range": [len(parts) - 0.5, -0.9], "showgrid": False}  # room for the words on top
     margin = {"l": 8, "r": 8, "t": 4, "b": 4}
     return figure_of(data, dark=dark, height=height, showlegend=False, margin=margin, xaxis=x, yaxis=y)
