@@ -237,10 +237,24 @@ def test_a_column_that_is_cut_off_slantwise_is_said_to_be() -> None:
 
 
 def test_views_of_which_nothing_is_left_in_sight_end_in_no_traceback() -> None:
-    """As a wrong tilt may throw them: they tell nothing, and the step leaves them."""
+    """As a wrong tilt may throw them: they tell nothing of their rolls, but the others do of theirs."""
     one = scan(0.0)
-    away = Shifts.from_arrays(
-        angle_rad=one.angle_rad, dx_px=np.linspace(35, 300, 40), dy_px=np.full(40, 10.0),
-        roll_deg=np.linspace(-3, 3, 40), dx_sigma_px=np.full(40, 0.1), dy_sigma_px=np.full(40, 0.1),
-    )  # fmt: skip
-    assert np.isfinite(settled(one.proj.numpy(), one.angle_rad, away).table.dx_px).all()
+    proj, angle = one.proj.numpy(), one.angle_rad
+    problem = joint.Joint(proj, angle, predict_shifts(proj, angle, load_weights("pretrained")))._problem
+    known = np.ones((5, 40))
+    known[:, ::3] = 0.0
+    rolls, explained = problem._told_of_rolls(np.diag(known.ravel()), np.ones(200), np.eye(40), np.zeros(40))
+    assert np.isfinite(rolls).all() and np.isfinite(explained)
+    np.testing.assert_allclose(rolls[1::3], 1.0, rtol=1e-4)
+
+
+def test_of_a_view_that_is_left_out_nothing_is_explained() -> None:
+    """Or the worst of its views left out would make any answer the better one."""
+    one = scan(0.0)
+    proj = one.proj.numpy()
+    all_used = answer._Begun(proj, one.shifts, None, across=False)
+    fewer = answer._Begun(proj, one.shifts.left_out(range(10), "by hand"), None, across=False)
+    some, more = (answer._unexplained(one.angle_rad, begun) for begun in (all_used, fewer))
+    assert more == pytest.approx(0.25 + 0.75 * some, abs=0.02)
+    none = answer._Begun(proj, one.shifts.left_out(range(40), "by hand"), None, across=False)
+    assert answer._unexplained(one.angle_rad, none) == 1.0

@@ -94,16 +94,14 @@ def _from_where_it_is(proj: np.ndarray, angle_rad: Float, begin: Callable[[float
     In a narrow wedge views are alike on every line, and show none.
     """
     line = common_line(proj)
-    shows = line.is_clear and np.ptp(angle_rad) >= NARROW_RAD
+    if not line.is_clear or line.is_near(0.0) or np.ptp(angle_rad) < NARROW_RAD:
+        return begin(0.0)
+    along = begin(line.tilt_deg)
     try:
         upright = begin(0.0)
     except InputError:
-        if not shows or line.is_near(0.0):
-            raise
-        return begin(line.tilt_deg)
-    if not shows or line.is_near(upright.tilt_deg):
-        return upright
-    return min(upright, begin(line.tilt_deg), key=lambda begun: _unexplained(angle_rad, begun))
+        return along
+    return min(along, upright, key=lambda begun: _unexplained(angle_rad, begun))
 
 
 def _within_half_a_turn(found: Shifts) -> Shifts:
