@@ -114,7 +114,7 @@ asked: list[Asked] = []
 with form:
     try:
         source = pick_source()
-        asked = pick_methods()
+        asked = pick_methods(of_transposed=source is not None and source.tilt_axis == "horizontal")
     except InputError as error:
         st.error(str(error), icon=":material/error:")
     go = st.button(

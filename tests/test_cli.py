@@ -177,6 +177,13 @@ def test_align_judges_by_the_residual_where_there_is_no_truth_and_stands_a_lying
     upright = read_csv(tmp_path / "horizontal.csv")
     assert score_shifts(upright, stack.truth).dx_rmse_px < 0.5  # type: ignore[arg-type]
     assert run("align", tmp_path / "e.npz", "--shifts", tmp_path / "x.csv", "--tilt-axis", "slanted") == 2
+    capsys.readouterr()
+    for command in (("report", "--out", tmp_path / "r.html", "--shifts"), ("bench", "scan", "--reference")):
+        *words, option = command
+        at = 1 if words[0] == "report" else 2
+        words.insert(at, tmp_path / "e.npz")
+        assert run(*words, option, tmp_path / "horizontal.csv") == 2
+        assert "horizontal.csv: is of transposed views" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("method", ["network", "center-of-mass"])

@@ -228,6 +228,23 @@ def invert(shifts: Shifts) -> Shifts:
     return replace(shifts, dx_px=back[:, 0], dy_px=back[:, 1], roll_deg=-shifts.roll_deg)
 
 
+def transposed(shifts: Shifts) -> Shifts:
+    """The same movements in views whose rows and columns are exchanged: what moved to the right moves down.
+
+    >>> s = Shifts.from_arrays(angle_rad=[0.0], dx_px=[3.0], dy_px=[-2.0], roll_deg=[1.0])
+    >>> [float(x[0]) for x in (transposed(s).dx_px, transposed(s).dy_px, transposed(s).roll_deg)]
+    [-2.0, 3.0, -1.0]
+    """
+    return replace(
+        shifts,
+        dx_px=shifts.dy_px,
+        dy_px=shifts.dx_px,
+        roll_deg=-shifts.roll_deg,
+        dx_sigma_px=shifts.dy_sigma_px,
+        dy_sigma_px=shifts.dx_sigma_px,
+    )
+
+
 def angles(n_views: int, *, range_deg: float = 180.0, start_deg: float = 0.0, include_end: bool = False) -> Float:
     """Equally spaced angles in radians, shape (n_views,).
 

@@ -36,8 +36,8 @@ AT_FIRST = [method for method in METHODS if method not in ("tomopy-joint", "netw
 FROM_FILE = "From a file"
 
 
-def pick_methods() -> list[Asked]:
-    """The form: the methods to run, side by side.
+def pick_methods(*, of_transposed: bool) -> list[Asked]:
+    """The form: the methods to run, side by side, on views that are transposed or not.
 
     Raises
     ------
@@ -66,20 +66,20 @@ def pick_methods() -> list[Asked]:
         elif method == "network+refine":
             asked += [replace(network, name=f"{network.name}{REFINED}", method=method) for network in networks]
         elif method == FILE:
-            table, name = pick_table("table-to-judge", "Shift table (CSV)")
+            table, name = pick_table("table-to-judge", "Shift table (CSV)", of_transposed=of_transposed)
             asked += [Asked(name=name, method=FILE, table=table)] if table is not None else []
         else:
             asked.append(Asked(name=METHODS[method].lower(), method=method))
     return asked
 
 
-def pick_table(key: str, words: str) -> tuple[Shifts | None, str]:
-    """A shift table that is uploaded, and its name.
+def pick_table(key: str, words: str, *, of_transposed: bool) -> tuple[Shifts | None, str]:
+    """A shift table that is uploaded, for views that are transposed or not, and its name.
 
     Raises
     ------
     InputError
-        If it cannot be read.
+        If it cannot be read, or is of views that lie otherwise.
     """
     file = st.file_uploader(words, ["csv"], key=key, help="As this page saves it, or any with angle_deg, dx_px, dy_px.")
     if file is None:
@@ -88,7 +88,7 @@ def pick_table(key: str, words: str) -> tuple[Shifts | None, str]:
         saved = Path(folder) / Path(file.name).name
         saved.write_bytes(file.getbuffer())
         try:
-            return read_csv(saved), file.name
+            return read_csv(saved, of_transposed=of_transposed), file.name
         except InputError as error:  # the visitor knows the name, not our folder
             raise InputError(str(error).replace(f"{folder}/", "")) from None
 

@@ -29,7 +29,7 @@ from pages.shared.words import GAUGE
 from tomoalign_core.config import InputError
 from tomoalign_core.edits import Compose
 from tomoalign_core.files.shifts import to_csv, to_nabu, to_xf
-from tomoalign_core.geometry import Shifts, shift_error
+from tomoalign_core.geometry import Shifts, shift_error, transposed
 from tomoalign_core.learn.jobs import read_only
 from tomoalign_core.show import alignment
 
@@ -177,7 +177,7 @@ def _add_table(result: Result, found: Found) -> None:
         "one, so that the pixels are resampled once."
     )
     try:
-        table, name = pick_table("table-to-add", "Shift table to add (CSV)")
+        table, name = pick_table("table-to-add", "Shift table to add (CSV)", of_transposed=result.stack.transposed)
         if table is None:
             return
         first = "the stage did these first"
@@ -194,13 +194,18 @@ def _add_table(result: Result, found: Found) -> None:
 
 def _downloads(result: Result, found: Found) -> None:
     st.markdown(f"Of **{found.name}**:")
+    turned = result.stack.transposed
+    as_stored = transposed(found.shifts) if turned else found.shifts
+    of_stored = " Of the views as they lie in your file." if turned else ""
     with st.container(horizontal=True):
-        for words, make, ending, note in (
-            ("Shifts (CSV)", to_csv, "shifts.csv", "Units and conventions are in its first lines."),
-            ("IMOD (.xf)", to_xf, "shifts.xf", "The correction, as transforms about the centre, one a view."),
-            ("nabu (text)", to_nabu, "shifts.txt", "For translation_movements_file: horizontal, vertical; no roll."),
+        for words, text, ending, note in (
+            ("Shifts (CSV)", to_csv(found.shifts, of_transposed=turned), "shifts.csv",
+             "Units and conventions are in its first lines." + (" Of the transposed views." if turned else "")),
+            ("IMOD (.xf)", to_xf(as_stored), "shifts.xf",
+             "The correction, as transforms about the centre, one a view." + of_stored),
+            ("nabu (text)", to_nabu(as_stored), "shifts.txt",
+             "For translation_movements_file: horizontal, vertical; no roll." + of_stored),
         ):  # fmt: skip
-            text = make(found.shifts)
             st.download_button(
                 words, text, file_name(result.name, ending), "text/plain", icon=":material/download:",
                 on_click="ignore", help=note,

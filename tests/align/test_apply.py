@@ -12,7 +12,7 @@ from skimage.transform import EuclideanTransform, warp
 
 from tomoalign_core.align import apply
 from tomoalign_core.align.apply import move_views, undo_shifts, undo_view, undo_views
-from tomoalign_core.geometry import Shifts, angles, centred_axis, rotation
+from tomoalign_core.geometry import Shifts, angles, centred_axis, rotation, transposed
 
 V, U = 48, 64
 MARGIN = 12  # wider than any movement here
@@ -43,6 +43,13 @@ def test_undo_finds_the_object_where_it_was_before_the_stage_moved(dx: float, dy
 def test_move_does_what_the_stage_does(dx: float, dy: float, roll: float) -> None:
     moved = move_views(gaussians()[None], table(dx_px=[dx], dy_px=[dy], roll_deg=[roll]))
     assert np.abs(moved[0] - gaussians(dx, dy, roll)).max() < 1e-4
+
+
+def test_views_whose_rows_and_columns_are_exchanged_are_moved_by_the_transposed_table() -> None:
+    rolled = table(dx_px=[3.7], dy_px=[-2.2], roll_deg=[4.0])
+    here = move_views(gaussians()[None], rolled)
+    there = move_views(np.ascontiguousarray(gaussians().T)[None], transposed(rolled))
+    np.testing.assert_allclose(there[0].T, here[0], atol=1e-5)
 
 
 def test_move_then_undo_is_the_identity_on_a_band_limited_image() -> None:

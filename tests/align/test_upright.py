@@ -13,7 +13,7 @@ from tomoalign_core.align import answer, beyond_domain, find_shifts, joint, undo
 from tomoalign_core.align.joint import settled, step_together
 from tomoalign_core.align.predict import predict_shifts
 from tomoalign_core.align.tilt_axis import CommonLine, common_line
-from tomoalign_core.align.upright import as_measured, stood_up, transposed
+from tomoalign_core.align.upright import as_measured, from_transposed, stood_up
 from tomoalign_core.config import InputError, MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
 from tomoalign_core.geometry import Shifts, shift_error
 from tomoalign_core.learn.weights import load_weights
@@ -141,9 +141,9 @@ def test_what_is_found_of_views_turned_back_is_told_as_of_those_measured() -> No
 def test_movements_of_transposed_views_are_told_as_of_those_measured(tilt_deg: float) -> None:
     """Corrected, both show one object, upside down in one of them."""
     one = scan(tilt_deg, ROLLING)
-    lying = transposed(one.shifts)
+    lying = from_transposed(one.shifts)
     assert lying.axis_tilt_deg == pytest.approx(90 - one.shifts.axis_tilt_deg)
-    back = transposed(lying)
+    back = from_transposed(lying)
     for name in ("dx_px", "dy_px", "roll_deg"):
         np.testing.assert_allclose(getattr(back, name), getattr(one.shifts, name), atol=1e-12)
     clean = one.clean.numpy()

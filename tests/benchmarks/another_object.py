@@ -11,11 +11,11 @@ ends, as each point leaves a faint trace beyond its curve. With dy(θ + π) = dy
 row tells. Of what is wider than the view neither its end nor its mass is in sight.
 
 For stacks of the suite of ``bench accuracy``: the slow part of the error of a method is turned into such an object,
-from exact views of all of the true one. Columns, dx / dy in px: the error, its slow part, and the rest; in units of the noise,
-root mean square over the pixels of the views: how much that movement changes of the views of the true object, then how
-far such moved views are from those of the other object on a still stage, and, as pixels alone leave so much, how far
-views of the true object are from its own. Last, how far the two are apart in a slice inside the view, over the noise
-in a slice.
+from exact views of all of the true one. Columns, dx / dy in px: the error, its slow part, and the rest; in units of
+the noise, root mean square over the pixels of the views: how much that movement changes of the views of the true
+object, then how far such moved views are from those of the other object on a still stage, and, as pixels alone leave so
+much, how far views of the true object are from its own. Last, how far the two are apart in a slice inside the view,
+over the noise in a slice.
 """
 
 from __future__ import annotations

@@ -46,6 +46,19 @@ def test_csv_states_convention_and_units_and_is_read_by_numpy(tmp_path: Path, sh
     np.testing.assert_array_equal(table["view_index"], np.arange(7))
 
 
+def test_a_table_says_how_its_views_lie_and_is_refused_for_others(tmp_path: Path, shifts: Shifts) -> None:
+    for of_transposed in (True, False):
+        path = tmp_path / f"{of_transposed}.csv"
+        write_csv(path, shifts, of_transposed=of_transposed)
+        np.testing.assert_allclose(read_csv(path, of_transposed=of_transposed).dx_px, shifts.dx_px, atol=1e-7)
+        assert len(read_csv(path)) == 7  # who does not say, is not asked
+        said = "is of transposed views" if of_transposed else "is of views as in the file"
+        with pytest.raises(InputError, match=said):
+            read_csv(path, of_transposed=not of_transposed)
+    (tmp_path / "bare.csv").write_text("angle_deg, dx_px, dy_px\n0, 1, 2\n")
+    assert len(read_csv(tmp_path / "bare.csv", of_transposed=True)) == 1
+
+
 def test_a_bare_table_needs_angle_dx_and_dy_only(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("angle_deg, dx_px, dy_px\n0, 1, 2\n90, -1, 0.5\n")
     back = read_csv(tmp_path / "s.csv")

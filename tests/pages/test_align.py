@@ -25,7 +25,7 @@ from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.config import MisalignConfig, NoiseConfig, ScanConfig, SimulationConfig
 from tomoalign_core.files.shifts import read_csv, to_csv, to_nabu, to_xf, write_csv
 from tomoalign_core.files.stacks import Stack, write_stack
-from tomoalign_core.geometry import Shifts, compose
+from tomoalign_core.geometry import Shifts, compose, transposed
 from tomoalign_core.metrics import score_shifts
 from tomoalign_core.samples import SAMPLES
 from tomoalign_core.simulate import SimulatedScan, simulate
@@ -323,10 +323,13 @@ def test_every_tab_shows_its_own_and_nothing_of_the_others(stack: Path, tab: str
 # ---------------------------------------------------------------- the tilt axis
 
 
+LYING = NOISY.changed(scan=SCAN.changed(n_views=24, n_rows=40, n_cols=48))  # seen with rows and columns exchanged
+
+
 @pytest.fixture
 def lying(workspace: Path) -> Path:
     """A stack whose tilt axis lies along the rows."""
-    drawn = simulate(NOISY.changed(scan=SCAN.changed(n_views=24, n_rows=40, n_cols=48)))
+    drawn = simulate(LYING)
     path = workspace / "lying.h5"
     write_stack(path, proj=drawn.proj.numpy().swapaxes(1, 2), angle_rad=drawn.angle_rad)
     return path
@@ -339,6 +342,22 @@ def test_a_stack_that_turned_about_the_other_axis_is_asked_about_and_turned(lyin
     assert not well(at).warning and table(at)["method"] == ["centre of mass", "profile correlation"]
     assert "24 views of 40 × 48 px" in words(at)
     assert at.selectbox(key="tilt-axis").value == "horizontal, along the rows"
+
+
+def test_tables_of_a_turned_stack_say_so_and_those_of_other_programs_are_of_the_file(
+    lying: Path, saved: dict, tmp_path: Path
+) -> None:
+    at = aligned(lying)
+    at.button(key="turn-axis").click().run()
+    open_tab(at, "Save")
+    assert "# views: transposed" in saved["Shifts (CSV)"]
+    (tmp_path / "s.csv").write_text(saved["Shifts (CSV)"])
+    found = read_csv(tmp_path / "s.csv", of_transposed=True)
+    truth = simulate(LYING).shifts
+    assert score_shifts(found, truth).dx_rmse_px < 0.5 < score_shifts(transposed(found), truth).dx_rmse_px
+    nabu = np.fromstring(saved["nabu (text)"], sep=" ").reshape(-1, 2)
+    np.testing.assert_allclose(nabu, np.stack([found.dy_px, found.dx_px], 1), atol=1e-5)
+    assert saved["IMOD (.xf)"] == to_xf(transposed(found))
 
 
 def test_a_visitor_who_knows_better_aligns_it_as_it_is(lying: Path) -> None:

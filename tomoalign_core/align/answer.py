@@ -22,7 +22,7 @@ from tomoalign_core.align.lost import leave_out_lost, with_a_place
 from tomoalign_core.align.predict import can_look_finer, predict_shifts
 from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.align.tilt_axis import common_line
-from tomoalign_core.align.upright import as_measured, stood_up, transposed
+from tomoalign_core.align.upright import as_measured, from_transposed, stood_up
 from tomoalign_core.config import InputError
 from tomoalign_core.geometry import Float, Shifts
 from tomoalign_core.learn.weights import TrainedModel
@@ -54,7 +54,7 @@ class _Begun(NamedTuple):
     @property
     def tilt_deg(self) -> float:
         """The tilt of the axis, of the stack as measured."""
-        return (transposed(self.table) if self.across else self.table).axis_tilt_deg
+        return (from_transposed(self.table) if self.across else self.table).axis_tilt_deg
 
 
 def answer(
@@ -85,7 +85,7 @@ def answer(
             begun.proj, angle_rad, begun.found, settled=begun.joint, on_round=on_round
         ).shifts  # fmt: skip
     found = leave_out_lost(begun.proj, found)
-    return _within_half_a_turn(transposed(found) if begun.across else found)
+    return _within_half_a_turn(from_transposed(found) if begun.across else found)
 
 
 def _from_where_it_is(proj: np.ndarray, angle_rad: Float, begin: Callable[[float], _Begun]) -> _Begun:

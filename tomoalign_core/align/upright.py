@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from tomoalign_core.align.apply import undo_shifts
-from tomoalign_core.geometry import Shifts, compose
+from tomoalign_core.geometry import Shifts, compose, transposed
 
 
 def stood_up(proj: np.ndarray, tilt_deg: float) -> np.ndarray:
@@ -33,19 +33,10 @@ def as_measured(found: Shifts, tilt_deg: float) -> Shifts:
     )
 
 
-def transposed(found: Shifts) -> Shifts:
-    """The movements of views (V, U) from those of the same views as (U, V), whose axis is nearer to the columns.
-
-    What moved to the right moves down, and a roll is one the other way of an object that lies.
-    """
-    return replace(
-        found,
-        dx_px=found.dy_px,
-        dy_px=found.dx_px,
-        roll_deg=90 - found.roll_deg,
-        dx_sigma_px=found.dy_sigma_px,
-        dy_sigma_px=found.dx_sigma_px,
-    )
+def from_transposed(found: Shifts) -> Shifts:
+    """The movements of views (V, U) from those of the same views as (U, V), whose axis is nearer to the columns."""
+    there = transposed(found)
+    return replace(there, roll_deg=there.roll_deg + 90)  # the rolls of an object that lies
 
 
 def _tilted(angle_rad: np.ndarray, tilt_deg: float) -> Shifts:

@@ -104,7 +104,7 @@ def bench_scan(
     check_tilt_axis(tilt_axis)
     check_output("--json", json_path, stack, reference, angles)
     load_weights(model, chosen)  # a fault in it is told before minutes are spent
-    table = None if reference is None else read_csv(reference)
+    table = None if reference is None else read_csv(reference, of_transposed=tilt_axis == "horizontal")
     scan = read_asked(
         stack, angles=angles, data_path=data_path, angles_path=angles_path, kind=kind, tilt_axis=tilt_axis, err=True
     )

@@ -175,7 +175,7 @@ def align(
             on_round=on_round,
         )
     seconds = time.perf_counter() - began
-    write_csv(shifts, found)
+    write_csv(shifts, found, of_transposed=scan.transposed)
     typer.echo(f"{shifts}: shifts of {len(found)} views by {method}, {seconds:.2f} s")
     if rounds:
         typer.echo(f"refined: {outcome(rounds)}", err=True)

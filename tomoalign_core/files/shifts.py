@@ -20,20 +20,25 @@ from tomoalign_core.geometry import Shifts, invert, rotation
 
 HEADER = """\
 # TomoAlign shift table
+# views: {views}
 # convention: what the stage did. Content was first turned by roll_deg about the detector's centre ((V-1)/2, (U-1)/2), \
 from +u (right) towards +v (down), then moved dx_px to the right and dy_px down. Apply the inverse to align.
 # units: angle_deg and roll_deg in degrees; dx_px, dy_px and their standard deviations, which leave \
 the gauge out, in detector pixels; \
 nan: unknown; used 0: leave this view out, and why
 """
+AS_STORED = "as in the file"
+TRANSPOSED = "transposed (--tilt-axis horizontal): right and down are those of views whose rows are the file's columns"
 REASON = "reason"  # the one column of words
 COLUMNS = ("view_index", "angle_deg", "dx_px", "dy_px", "roll_deg", "dx_sigma_px", "dy_sigma_px", "used", REASON)
 REQUIRED = ("angle_deg", "dx_px", "dy_px")
 SIGMAS = ("dx_sigma_px", "dy_sigma_px")
 
 
-def to_csv(shifts: Shifts) -> str:
+def to_csv(shifts: Shifts, *, of_transposed: bool = False) -> str:
     """The table as CSV text: ``#`` lines with convention and units, a line of names, one line per view.
+
+    ``of_transposed``: whether the views were transposed on reading (``Stack.transposed``), which is said then.
 
     >>> s = Shifts.from_arrays(angle_rad=[0.0], dx_px=[1.5], dy_px=[-0.25], dx_sigma_px=[0.02])
     >>> print(to_csv(s).split("and why")[1].strip())
@@ -56,23 +61,29 @@ def to_csv(shifts: Shifts) -> str:
         ",".join([str(i), *(f"{x + 0.0:.9g}" for x in row), str(int(used)), _quoted(reason)])
         for i, (row, used, reason) in enumerate(zip(numbers, shifts.used, shifts.reason.tolist(), strict=True))
     ]
-    return HEADER + "\n".join([",".join(COLUMNS), *lines]) + "\n"
+    return (
+        HEADER.format(views=TRANSPOSED if of_transposed else AS_STORED) + "\n".join([",".join(COLUMNS), *lines]) + "\n"
+    )
 
 
-def write_csv(path: str | Path, shifts: Shifts) -> None:
-    """Write the table as CSV; the file appears whole or not at all."""
+def write_csv(path: str | Path, shifts: Shifts, *, of_transposed: bool = False) -> None:
+    """Write the table as CSV, see ``to_csv``; the file appears whole or not at all."""
     with atomic_path(path) as beside:
-        beside.write_text(to_csv(shifts), encoding="utf-8")
+        beside.write_text(to_csv(shifts, of_transposed=of_transposed), encoding="utf-8")
 
 
-def read_csv(path: str | Path) -> Shifts:
+def read_csv(path: str | Path, *, of_transposed: bool | None = None) -> Shifts:
     """Read a shift table as ``to_csv`` writes it; only angle_deg, dx_px and dy_px must be there.
+
+    ``of_transposed``: whether the views that it is for were transposed on reading. A table that says otherwise is
+    refused, one that says nothing of it is taken.
 
     Raises
     ------
     InputError
         If the file is missing or no text, a column is missing or unknown, a line has another number of fields, a field
-        is no number (with its line), a shift of a used view is not finite, or the views are not numbered 0, 1, 2, …
+        is no number (with its line), a shift of a used view is not finite, the views are not numbered 0, 1, 2, …, or
+        rows and columns are exchanged in the views of one and not of the other
     """
     path = Path(path)
     if not path.is_file():
@@ -83,6 +94,7 @@ def read_csv(path: str | Path) -> Shifts:
         raise InputError(
             f"{path}: is not text; a shift table is a CSV file with the columns {', '.join(COLUMNS)}"
         ) from None
+    _check_frame(path, text, of_transposed)
     lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith("#")]
     if len(lines) < 2:
         raise InputError(f"{path}: holds no shifts; expected a line of column names and one line per view")
@@ -139,6 +151,21 @@ def _names(path: Path, line: str) -> list[str]:
         fault = f"has no column {missing[0]}" if missing else f"has a column {(unknown or ['twice'])[0]!r}"
         raise InputError(f"{path}: {fault}; the columns are {', '.join(COLUMNS)}")
     return names
+
+
+def _check_frame(path: Path, text: str, of_transposed: bool | None) -> None:
+    """Refuse a table of views that lie otherwise, where it says how they lie."""
+    said = [line.partition("views:")[2].strip() for line in text.splitlines() if line.startswith("# views:")]
+    if of_transposed is None or not said:
+        return
+    if said[0].startswith("transposed") and not of_transposed:
+        raise InputError(
+            f"{path}: is of transposed views; read the stack so (--tilt-axis horizontal, or the tilt axis on Align)"
+        )
+    if not said[0].startswith("transposed") and of_transposed:
+        raise InputError(
+            f"{path}: is of views as in the file; read the stack so (--tilt-axis vertical, or the tilt axis on Align)"
+        )
 
 
 def _quoted(words: str) -> str:

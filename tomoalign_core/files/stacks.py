@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from tomoalign_core.files.atomic import atomic_path
 from tomoalign_core.files.counts import counts_to_attenuation
 from tomoalign_core.files.dead import listed, mend_unwritten
 from tomoalign_core.files.readers import RawStack, read_raw
-from tomoalign_core.geometry import Float, Shifts
+from tomoalign_core.geometry import Float, Shifts, transposed
 
 Kind = Literal["auto", "attenuation", "counts"]
 TiltAxis = Literal["vertical", "horizontal"]
@@ -38,7 +38,7 @@ class Stack:
     """A stack as read: ``proj`` (N, V, U) float32 attenuation, ``angle_rad`` (N,), and what is known about it.
 
     ``notes`` say what was done on reading; ``truth`` are the true shifts and ``config_json`` the settings of the
-    simulation, where the file holds them (ours do).
+    simulation, where the file holds them (ours do); ``transposed`` whether rows and columns are exchanged, truth too.
     """
 
     proj: NDArray[np.float32]
@@ -47,6 +47,7 @@ class Stack:
     notes: tuple[str, ...] = ()
     truth: Shifts | None = None
     config_json: str | None = None
+    transposed: bool = False
 
 
 # ---------------------------------------------------------------- reading
@@ -113,6 +114,7 @@ def read_stack(
         notes=notes,
         truth=raw.truth,
         config_json=raw.config_json,
+        transposed=tilt_axis == "horizontal",
     )
 
 
@@ -173,7 +175,7 @@ def _told_empty(proj: NDArray[Any]) -> tuple[str, ...]:
 
 
 def _transpose(raw: RawStack) -> None:
-    """Rows become columns, in views and fields; what moved to the right moved down, and a roll turns back."""
+    """Rows become columns, in views, fields and the truth."""
     if raw.data.ndim == 3:  # what is not is refused later
         raw.data = np.ascontiguousarray(raw.data.swapaxes(1, 2))
     raw.flat, raw.dark = (None if field is None else field.swapaxes(-1, -2) for field in (raw.flat, raw.dark))
@@ -182,15 +184,7 @@ def _transpose(raw: RawStack) -> None:
         "new frame",
     )
     if raw.truth is not None:
-        t = raw.truth
-        raw.truth = replace(
-            t,
-            dx_px=t.dy_px,
-            dy_px=t.dx_px,
-            roll_deg=-t.roll_deg,
-            dx_sigma_px=t.dy_sigma_px,
-            dy_sigma_px=t.dx_sigma_px,
-        )
+        raw.truth = transposed(raw.truth)
 
 
 def _radians(angle_deg: Any, path: Path) -> Float:

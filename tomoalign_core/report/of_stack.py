@@ -100,7 +100,11 @@ def aligned_report(
     found = []
     outside: dict[str, tuple[str, ...]] = {}
     if shifts_path is not None:
-        found.append(Alignment(name=f"the table {shifts_path.name}", shifts=read_csv(shifts_path)))
+        found.append(
+            Alignment(
+                name=f"the table {shifts_path.name}", shifts=read_csv(shifts_path, of_transposed=stack.transposed)
+            )
+        )
     for method in methods or ([] if found else ["network"]):
         if method in NETWORKS and not outside:
             outside[f"network {model}"] = outside_domain(stack.proj, stack.angle_rad, model=model)
@@ -163,7 +167,7 @@ def stack_report(
             Section(
                 heading="The shifts as a table",
                 words="Save this text as shifts.csv: TomoAlign reads it.",
-                text=to_csv(first.shifts),
+                text=to_csv(first.shifts, of_transposed=stack.transposed),
                 folded=True,
             ),
             versions(),
