@@ -258,3 +258,23 @@ def test_of_a_view_that_is_left_out_nothing_is_explained() -> None:
     assert more == pytest.approx(0.25 + 0.75 * some, abs=0.02)
     none = answer._Begun(proj, one.shifts.left_out(range(40), "by hand"), None, across=False)
     assert answer._unexplained(one.angle_rad, none) == 1.0
+
+
+@pytest.mark.parametrize(("upright_deg", "other_deg", "taken_deg"), [(-29.0, -30.5, -30.5), (-26.0, -30.5, -26.0)])
+def test_of_two_answers_with_one_axis_that_which_began_there_is_taken(
+    upright_deg: float, other_deg: float, taken_deg: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As what is foretold of other views, those that are in sight in another frame, cannot be compared."""
+    one = scan(-30.0)
+    proj, still = one.proj.numpy(), np.zeros(40)
+
+    def begin(tilt_deg: float) -> answer._Begun:
+        roll = still + (other_deg if tilt_deg else upright_deg)
+        table = Shifts.from_arrays(angle_rad=one.angle_rad, dx_px=still, dy_px=still, roll_deg=roll)
+        return answer._Begun(proj, table, None, across=False)
+
+    def likes_upright(angle_rad: np.ndarray, begun: answer._Begun) -> float:
+        return abs(begun.tilt_deg - upright_deg)
+
+    monkeypatch.setattr(answer, "_unexplained", likes_upright)
+    assert answer._from_where_it_is(proj, one.angle_rad, begin).tilt_deg == pytest.approx(taken_deg)

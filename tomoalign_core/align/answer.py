@@ -32,6 +32,7 @@ FAR_TILTED_DEG = 1.0  # views that are turned by less are seen as if the axis we
 ENOUGH_VIEWS = 200  # spread over a stack of too many for a step, to tell the tilt of its axis
 LEAST_TILT_DEG = 0.02  # for which such a stack is looked at again, as no step turns it
 NEARER_THE_ROWS_DEG = 45.0
+SAME_AXIS_DEG = 3.0  # by which two answers with one axis may be apart
 NARROW_RAD = np.deg2rad(60)
 
 
@@ -91,7 +92,8 @@ def answer(
 def _from_where_it_is(proj: np.ndarray, angle_rad: Float, begin: Callable[[float], _Begun]) -> _Begun:
     """Begin with an upright axis; and along the common line where that lies elsewhere, if so views are foretold better.
 
-    In a narrow wedge views are alike on every line, and show none.
+    Where both come to the same axis, the views are better seen along it: their two frames lose others of them, and
+    what is foretold of those cannot be compared. In a narrow wedge views are alike on every line, and show none.
     """
     line = common_line(proj)
     if not line.is_clear or line.is_near(0.0) or np.ptp(angle_rad) < NARROW_RAD:
@@ -100,6 +102,9 @@ def _from_where_it_is(proj: np.ndarray, angle_rad: Float, begin: Callable[[float
     try:
         upright = begin(0.0)
     except InputError:
+        return along
+    apart = along.tilt_deg - upright.tilt_deg
+    if abs(apart - 180 * np.round(apart / 180)) < SAME_AXIS_DEG:
         return along
     return min(along, upright, key=lambda begun: _unexplained(angle_rad, begun))
 
