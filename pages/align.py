@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from pages.shared.address import number, one_of, tell_misread
 from pages.shared.align_axis import NOW, ask_axis, doubt, is_believed
-from pages.shared.align_methods import pick_methods
+from pages.shared.align_methods import expected_of_methods, pick_methods
 from pages.shared.align_notes import show_outside
 from pages.shared.align_results import TABS, show
 from pages.shared.align_rounds import rounds_live
@@ -106,7 +106,10 @@ def add(
 st.title("Align", anchor=False)
 st.html(NARROW)
 nearest = number(0, MOST_VIEWS, "the nearest there is")
-tell_misread("align", expected_in_address() | {"tab": one_of(TABS, TABS[0]), VIEW: nearest, "row": nearest})
+tell_misread(
+    "align",
+    expected_in_address() | {"tab": one_of(TABS, TABS[0]), VIEW: nearest, "row": nearest} | expected_of_methods(),
+)
 with st.container(key="align-page"):
     form, window = st.columns([1.2, 3.2], gap="medium")
 source: Source | None = None

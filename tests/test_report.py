@@ -220,6 +220,29 @@ def run(*words: object) -> int:
     raise AssertionError("main always exits")
 
 
+def test_a_report_lets_the_network_begin_at_the_tilt_of_the_axis_that_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun: list[float] = []
+
+    def found(*stack: object, axis_tilt_deg: float = 0.0, **more: object) -> Shifts:
+        begun.append(axis_tilt_deg)
+        return find_shifts(*stack, axis_tilt_deg=axis_tilt_deg, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(of_stack, "find_shifts", found)
+    scan, out = simulated_file(tmp_path / "s.h5"), tmp_path / "r.html"
+    assert run("report", scan, "--out", out, "--axis-tilt", 2) == 0 and begun == [2.0]
+    for words, said in (
+        (("--axis-tilt", 100), "report: --axis-tilt 100 is outside"),
+        (("--axis-tilt", 3, "--method", "center-of-mass"), "center-of-mass looks for none"),
+        (("--axis-tilt", 3, "--shifts", "t.csv"), "a table looks for none"),
+    ):
+        assert run("report", scan, "--out", out, *words) == 2
+        assert said in capsys.readouterr().err
+    assert run("report", drawn_run().id, "--out", out, "--axis-tilt", 2) == 2
+    assert "takes neither" in capsys.readouterr().err
+
+
 def test_the_command_reports_a_run_by_its_id_and_a_stack_with_a_table_found_before(tmp_path: Path) -> None:
     assert run("report", drawn_run().id, "--out", tmp_path / "run.html") == 0
     assert "Training “drawn”" in (tmp_path / "run.html").read_text()

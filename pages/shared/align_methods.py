@@ -9,6 +9,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.shared.address import Expected, number
 from pages.shared.align_work import FILE, REFINED, Asked
 from pages.shared.reading import config_of
 from pages.shared.runs_table import labels
@@ -23,6 +24,7 @@ from tomoalign_core.learn.runs import Run, list_runs
 PRETRAINED = "pretrained"
 IN_THE_BOX = files("tomoalign_core.learn") / "pretrained" / "centroid.safetensors"  # found without torch
 WEIGHTS = "best.safetensors"
+AXIS_TILT, MOST_TILT_DEG = "axis-tilt", 90.0
 KEYS = {"methods": "methods", "model": "model-choice"}  # names in the address and of the widgets
 METHODS = {
     "network": "Network",
@@ -34,6 +36,11 @@ METHODS = {
 }
 AT_FIRST = [method for method in METHODS if method not in ("tomopy-joint", "network+refine")]  # they take longer
 FROM_FILE = "From a file"
+
+
+def expected_of_methods() -> dict[str, Expected]:
+    """What the address may say of them, beside their names."""
+    return {AXIS_TILT: number(-MOST_TILT_DEG, MOST_TILT_DEG, "none")}
 
 
 def pick_methods(*, of_transposed: bool) -> list[Asked]:
@@ -60,6 +67,9 @@ def pick_methods(*, of_transposed: bool) -> list[Asked]:
         st.caption(f"Joint reprojection needs tomopy: `{HOW_TO_GET_TOMOPY}`")
     asked: list[Asked] = []
     networks = _networks() if any(method.startswith("network") for method in chosen) else []
+    if networks:
+        begin = _axis_tilt()
+        networks = [replace(network, axis_tilt_deg=begin) for network in networks]
     for method in chosen:
         if method == "network":
             asked += networks
@@ -123,6 +133,17 @@ def _networks() -> list[Asked]:
         else network
         for network in networks
     ]
+
+
+def _axis_tilt() -> float:
+    """From where a network is to look for the tilt of the axis, degrees; 0 where it is to find out."""
+    given = st.number_input(
+        "Tilt of the axis, °", -MOST_TILT_DEG, MOST_TILT_DEG, None, 0.5, "%.1f", placeholder="found by itself",
+        key=AXIS_TILT, bind="query-params",
+        help="Of the rotation axis, clockwise off the columns of the detector. Networks find it; where they do not, "
+        "say here about where it lies, and they begin there.",
+    )  # fmt: skip
+    return given or 0.0
 
 
 def _network(name: str, trained: dict[str, Run]) -> Asked:

@@ -35,12 +35,16 @@ REFINED = ", refined"  # ends the name of a network whose answer was refined
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """A way to find shifts: its name on screen, the method, the model of a network and the time of its weights."""
+    """A way to find shifts: its name on screen, the method, the model of a network and the time of its weights.
+
+    ``axis_tilt_deg`` : from where a network looks for the tilt of the axis; 0, and it begins where views agree.
+    """
 
     name: str
     method: str
     model: str = "pretrained"
     stamp: float = 0.0
+    axis_tilt_deg: float = 0.0
     table: Shifts | None = field(default=None, compare=False)
 
     @property
@@ -56,7 +60,7 @@ class Asked:
     def key(self, stack_key: str) -> str:
         """Changes when its answer may."""
         table = "" if self.table is None else digest(self.table)
-        return repr((stack_key, self.method, self.model, self.stamp, table))
+        return repr((stack_key, self.method, self.model, self.stamp, self.axis_tilt_deg, table))
 
 
 @dataclass(kw_only=True, eq=False)
@@ -194,7 +198,7 @@ def find(stack: Stack, asked: Asked, progress: Progress | None = None, on_round:
     else:
         shifts = find_shifts(
             stack.proj, stack.angle_rad, method=asked.method, model=asked.model, device=str(choose_device("auto")),
-            progress=progress, on_round=ended,
+            axis_tilt_deg=asked.axis_tilt_deg, progress=progress, on_round=ended,
         )  # fmt: skip
     if shifts.used.sum() < LEAST_VIEWS:
         raise InputError(f"too few views could be aligned: {left_out_words(shifts)}")

@@ -20,7 +20,7 @@ from streamlit.testing.v1 import AppTest
 from pages.shared import align_methods
 from pages.shared.align_work import Found, Result, outside_and_beyond
 from tomoalign_core import engines
-from tomoalign_core.align import move_views, undo_shifts
+from tomoalign_core.align import find_shifts, move_views, undo_shifts
 from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.config import MisalignConfig, NoiseConfig, ScanConfig, SimulationConfig
 from tomoalign_core.files.shifts import read_csv, to_csv, to_nabu, to_xf, write_csv
@@ -342,6 +342,21 @@ def test_a_stack_that_turned_about_the_other_axis_is_asked_about_and_turned(lyin
     assert not well(at).warning and table(at)["method"] == ["centre of mass", "profile correlation"]
     assert "24 views of 40 × 48 px" in words(at)
     assert at.selectbox(key="tilt-axis").value == "horizontal, along the rows"
+
+
+def test_networks_begin_at_the_tilt_of_the_axis_that_is_given(stack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[tuple[str, float]] = []
+
+    def found(*scan: Any, method: str, axis_tilt_deg: float, **more: Any) -> Shifts:
+        begun.append((method, axis_tilt_deg))
+        return find_shifts(*scan, method="center-of-mass")
+
+    monkeypatch.setattr("tomoalign_core.align.find_shifts", found)
+    at = aligned(stack, methods="network,center-of-mass", **{"axis-tilt": "12.5"})
+    assert begun == [("network", 12.5), ("center-of-mass", 0.0)] and at.number_input(key="axis-tilt").value == 12.5
+    at.number_input(key="axis-tilt").set_value(None).run()
+    well(at.button(key="align").click().run())
+    assert begun[2:] == [("network", 0.0)], "the other one is recalled"
 
 
 def test_tables_of_a_turned_stack_say_so_and_those_of_other_programs_are_of_the_file(

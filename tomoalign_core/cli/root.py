@@ -24,6 +24,11 @@ app = typer.Typer(
 )
 
 
+MOST_AXIS_TILT_DEG = 90.0
+AXIS_TILT_HELP = (
+    "For the network: from where to look for the tilt of the rotation axis, degrees clockwise (in views that "
+    "--tilt-axis transposes, as they lie then); else from where the views seem to agree"
+)
 # the options whose names are not those of the settings; the others are, with dashes
 OPTIONS = {
     "n_views": "views",
@@ -91,6 +96,25 @@ def check_tilt_axis(tilt_axis: str) -> None:
     """Refuse an axis that there is not."""
     if tilt_axis not in ("vertical", "horizontal"):
         raise InputError(f"--tilt-axis {tilt_axis}: choose vertical or horizontal")
+
+
+def check_axis_tilt(command: str, axis_tilt: float | None, methods: Sequence[str]) -> None:
+    """Refuse a tilt of the axis that there is not, or where no network is to begin from it."""
+    from tomoalign_core.align import NETWORKS
+
+    if axis_tilt is None:
+        return
+    if not set(methods) & set(NETWORKS):
+        looks = f"{methods[0]} looks" if methods else "a table looks"
+        raise InputError(
+            f"{command}: --axis-tilt {axis_tilt:g} is for a network, and {looks} for none; leave it out, or choose "
+            f"--method {' or '.join(NETWORKS)}"
+        )
+    if not abs(axis_tilt) <= MOST_AXIS_TILT_DEG:
+        raise InputError(
+            f"{command}: --axis-tilt {axis_tilt:g} is outside -{MOST_AXIS_TILT_DEG:g} to {MOST_AXIS_TILT_DEG:g} "
+            "degrees; leave it out, and the axis is looked for"
+        )
 
 
 def read_asked(

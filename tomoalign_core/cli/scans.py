@@ -18,11 +18,19 @@ if TYPE_CHECKING:
     from tomoalign_core.geometry import Shifts
 
 
-from tomoalign_core.cli.root import app, check_kind, check_output, check_tilt_axis, override, read_asked
+from tomoalign_core.cli.root import (
+    AXIS_TILT_HELP,
+    app,
+    check_axis_tilt,
+    check_kind,
+    check_output,
+    check_tilt_axis,
+    override,
+    read_asked,
+)
 
 STACKS, TABLES = (".h5", ".hdf5", ".hdf", ".nxs"), (".csv", ".txt")
 IN_THE_BOX = "pretrained"
-MOST_AXIS_TILT_DEG = 90.0
 NOTHING_GAINED = 0.99  # of the residual before; a scan that stood still comes to 0.993 to 0.997, by its noise
 
 
@@ -128,13 +136,7 @@ def align(
     tilt_axis: Annotated[
         str, typer.Option(help="vertical, or horizontal: along the detector's rows; views are then transposed")
     ] = "vertical",
-    axis_tilt: Annotated[
-        float | None,
-        typer.Option(
-            help="For the network: from where to look for the tilt of the rotation axis, degrees clockwise (in views "
-            "that --tilt-axis transposes, as they lie then); else from where the views seem to agree"
-        ),
-    ] = None,
+    axis_tilt: Annotated[float | None, typer.Option(help=AXIS_TILT_HELP)] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
     """Find the shifts of a scan and, with --out, undo them. A truth inside the file is used for the score only."""
@@ -151,7 +153,7 @@ def align(
     check_output("--out", out, stack, angles, shifts, endings=STACKS)
     check_method(method, model)
     _refuse_model_without_network(method, model)
-    _check_axis_tilt(axis_tilt, method)
+    check_axis_tilt("align", axis_tilt, [method])
     scan = read_asked(
         stack, angles=angles, data_path=data_path, angles_path=angles_path, kind=kind, tilt_axis=tilt_axis
     )
@@ -244,23 +246,6 @@ def _refuse_model_without_network(method: str, model: str) -> None:
         raise InputError(
             f"align: --model {model} is for a network, and {method} asks none; leave it out, or choose "
             f"--method {' or '.join(NETWORKS)}"
-        )
-
-
-def _check_axis_tilt(axis_tilt: float | None, method: str) -> None:
-    from tomoalign_core.align import NETWORKS
-
-    if axis_tilt is None:
-        return
-    if method not in NETWORKS:
-        raise InputError(
-            f"align: --axis-tilt {axis_tilt:g} is for a network, and {method} looks for none; leave it out, or choose "
-            f"--method {' or '.join(NETWORKS)}"
-        )
-    if not abs(axis_tilt) <= MOST_AXIS_TILT_DEG:
-        raise InputError(
-            f"align: --axis-tilt {axis_tilt:g} is outside -{MOST_AXIS_TILT_DEG:g} to {MOST_AXIS_TILT_DEG:g} degrees; "
-            "leave it out, and the axis is looked for"
         )
 
 

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from tomoalign_core.cli.root import app, check_kind, check_output, check_tilt_axis, read_asked
+from tomoalign_core.cli.root import (
+    AXIS_TILT_HELP,
+    app,
+    check_axis_tilt,
+    check_kind,
+    check_output,
+    check_tilt_axis,
+    read_asked,
+)
 from tomoalign_core.config import InputError
 
 
@@ -52,6 +60,7 @@ def report(
     tilt_axis: Annotated[
         str, typer.Option(help="vertical, or horizontal: along the detector's rows; views are then transposed")
     ] = "vertical",
+    axis_tilt: Annotated[float | None, typer.Option(help=AXIS_TILT_HELP)] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
     """Write one HTML file about a run or about the alignment of a stack: it needs no network and fits into a mail."""
@@ -62,10 +71,13 @@ def report(
     check_kind(kind)
     check_tilt_axis(tilt_axis)
     check_output("--out", out, Path(what), shifts, angles)
+    check_axis_tilt("report", axis_tilt, method or ([] if shifts else ["network"]))
     run = find_run(what) or (None if Path(what).exists() else named_run(what))
     if run is not None:
-        if method or shifts:
-            raise InputError(f"{run.id}: is a run, which takes neither --method nor --shifts; give a stack, or neither")
+        if method or shifts or axis_tilt is not None:
+            raise InputError(
+                f"{run.id}: is a run, which takes neither --method, --shifts nor --axis-tilt; leave them out"
+            )
         write_report(out, run_report(run))
     else:
         if not Path(what).exists():
@@ -73,5 +85,8 @@ def report(
         stack = read_asked(
             Path(what), angles=angles, data_path=data_path, angles_path=angles_path, kind=kind, tilt_axis=tilt_axis
         )
-        write_report(out, aligned_report(stack, methods=method, model=model, shifts_path=shifts, device=device))
+        said = aligned_report(
+            stack, methods=method, model=model, shifts_path=shifts, axis_tilt_deg=axis_tilt or 0.0, device=device
+        )
+        write_report(out, said)
     typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB; open it in a browser")

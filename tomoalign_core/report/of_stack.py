@@ -83,6 +83,7 @@ def aligned_report(
     methods: Sequence[str] | None = None,
     model: str = "pretrained",
     shifts_path: Path | None = None,
+    axis_tilt_deg: float = 0.0,
     device: str = "auto",
 ) -> Report:
     """Align a stack, or take a table found before, and report it.
@@ -91,6 +92,7 @@ def aligned_report(
     ----------
     methods : the first is looked at closely, unless there is a table; by default the network, or the table alone.
     shifts_path : CSV, a shift table.
+    axis_tilt_deg : from where networks look for the tilt of the rotation axis, see ``find_shifts``.
 
     Raises
     ------
@@ -112,7 +114,7 @@ def aligned_report(
         rounds: list[Round] = []
         shifts = find_shifts(
             stack.proj, stack.angle_rad, method=method, model=model, device=str(choose_device(device)),
-            on_round=rounds.append,
+            axis_tilt_deg=axis_tilt_deg, on_round=rounds.append,
         )  # fmt: skip
         name = method.replace("network", f"network {model}")
         if beyond := beyond_domain(shifts, stack.proj, method=method, model=model):
