@@ -137,10 +137,11 @@ def _path() -> Source | None:
         help="Text, one angle in degrees a line; or SerialEM's .mdoc.",
     ).strip()  # fmt: skip
     options = _inside()
+    fields = _fields()
     if not path:
         return None
     where = Path(path)
-    stamp = where.stat() if where.exists() else None
+    stamp, *of_fields = (_stamp(Path(one)) if one else None for one in (path, *fields.values()))
     if stamp is not None and where.is_file():
         st.caption(
             f"**{where.name}**: {size_words(stamp.st_size)} on the disk; all of it is read into the server's memory."
@@ -154,9 +155,10 @@ def _path() -> Source | None:
                 f"{path}: {size_words(stamp.st_size)}, and the server has {size_words(memory_bytes())} of memory; "
                 "bin it, or align it on a larger machine"
             )
-        return read_stack(path, angles_path=angles or None, **options)
+        return read_stack(path, angles_path=angles or None, **fields, **options)
 
-    key = json.dumps((path, angles, options, stamp and (stamp.st_size, stamp.st_mtime_ns)))
+    stamps = [one and (one.st_size, one.st_mtime_ns) for one in (stamp, *of_fields)]
+    key = json.dumps((path, angles, options, fields, stamps))
     return Source(
         key=key,
         name=where.name,
@@ -164,6 +166,24 @@ def _path() -> Source | None:
         bound=lambda stack: _of_built_set(where) or _of_settings(stack),
         tilt_axis=options["tilt_axis"],
     )
+
+
+def _fields() -> dict[str, str | None]:
+    """Where flat and dark fields are, if not in the stack's own file."""
+    with st.expander("Flat and dark fields", icon=":material/light_mode:"):
+        flats = st.text_input(
+            "Flat fields", key="flats", bind="query-params", placeholder="/data/flats",
+            help="Where the stack holds none: a file or a folder with one or more, of any format. The pixels of the "
+            "stack are counts then.",
+        )  # fmt: skip
+        darks = st.text_input(
+            "Dark fields", key="darks", bind="query-params", placeholder="/data/darks", help="The same, without light.",
+        )  # fmt: skip
+    return {"flats_path": flats.strip() or None, "darks_path": darks.strip() or None}
+
+
+def _stamp(path: Path) -> os.stat_result | None:
+    return path.stat() if path.exists() else None
 
 
 def _of_built_set(path: Path) -> tuple[float, float] | None:

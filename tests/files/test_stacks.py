@@ -69,6 +69,36 @@ def test_a_written_stack_reads_back_with_its_truth(tmp_path: Path, proj: np.ndar
         assert file["tomoalign"].attrs["config"] == '{"seed": 3}'
 
 
+def test_fields_in_files_of_their_own_do_the_same_and_what_does_not_fit_is_refused(
+    tmp_path: Path, proj: np.ndarray
+) -> None:
+    counts, flats, darks = counts_of(proj)
+    theta = np.rad2deg(ANGLE)
+    inside = read_stack(data_exchange(tmp_path / "i.h5", data=counts, data_white=flats, data_dark=darks, theta=theta))
+    bare = data_exchange(tmp_path / "bare.h5", data=counts, theta=theta)
+    (tmp_path / "flats").mkdir()
+    for number, flat in enumerate(flats):
+        tifffile.imwrite(tmp_path / "flats" / f"{number}.tif", flat.astype(np.float32))
+    np.save(tmp_path / "darks.npy", darks)
+    fields = {"flats_path": tmp_path / "flats", "darks_path": tmp_path / "darks.npy"}
+    beside = read_stack(bare, **fields)  # type: ignore[arg-type]
+    assert beside.notes == inside.notes
+    np.testing.assert_allclose(beside.proj, inside.proj, atol=1e-5)
+    turned = read_stack(bare, tilt_axis="horizontal", **fields)  # type: ignore[arg-type]
+    np.testing.assert_allclose(turned.proj, beside.proj.swapaxes(1, 2))
+    np.save(tmp_path / "narrow.npy", darks[..., :-1])
+    for given, said in (
+        ({"flats_path": tmp_path / "none"}, "none: no such file or folder"),
+        ({"flats_path": tmp_path / "narrow.npy"}, r"narrow.npy: pixels .* expected flat fields as large as its views"),
+        ({"darks_path": tmp_path / "darks.npy"}, "dark fields without flat fields"),
+    ):
+        with pytest.raises(InputError, match=said):
+            read_stack(bare, **given)  # type: ignore[arg-type]
+    write_stack(tmp_path / "ours.h5", proj=proj, angle_rad=ANGLE)
+    with pytest.raises(InputError, match="that its pixels are attenuation; leave the flat and dark fields out"):
+        read_stack(tmp_path / "ours.h5", **fields)  # type: ignore[arg-type]
+
+
 def test_counts_with_flats_and_darks_become_the_attenuation_they_were_made_of(tmp_path: Path, proj: np.ndarray) -> None:
     counts, flats, darks = counts_of(proj)
     path = data_exchange(tmp_path / "dx.h5", data=counts, data_white=flats, data_dark=darks, theta=np.rad2deg(ANGLE))
@@ -450,7 +480,7 @@ def test_faults_of_the_angle_file_name_the_line(tmp_path: Path, proj: np.ndarray
     text.write_text("0\n30\nsixty\n")
     refused(tmp_path / "scan.npy", "line 3", "'sixty'", angles_path=text)
     text.write_text("0\n30\n60\n")
-    refused(tmp_path / "scan.npy", "5 views but 3 angles", angles_path=text)
+    refused(tmp_path / "scan.npy", r"scan.npy with the angles of .*\.txt: 5 views but 3 angles", angles_path=text)
 
 
 def test_tiffs_of_different_sizes_and_colour_are_refused(tmp_path: Path) -> None:

@@ -344,6 +344,18 @@ def test_a_stack_that_turned_about_the_other_axis_is_asked_about_and_turned(lyin
     assert at.selectbox(key="tilt-axis").value == "horizontal, along the rows"
 
 
+def test_flat_and_dark_fields_are_taken_from_files_of_their_own(workspace: Path, scan: SimulatedScan) -> None:
+    counts = 20 + 1e4 * np.exp(-scan.proj.numpy())
+    np.savez(workspace / "counts.npz", proj=counts, angles_deg=np.rad2deg(scan.angle_rad))
+    for name, level in (("flats", 10020.0), ("darks", 20.0)):
+        np.save(workspace / f"{name}.npy", np.full((2, *counts.shape[1:]), level))
+    fields = {name: str(workspace / f"{name}.npy") for name in ("flats", "darks")}
+    at = aligned(workspace / "counts.npz", **fields)
+    assert "counts to attenuation with 2 flat, 2 dark" in words(at)
+    at.text_input(key="flats").set_value(str(workspace / "none")).run()
+    assert "none: no such file" in at.button(key="align").click().run().error[0].value
+
+
 def test_networks_begin_at_the_tilt_of_the_axis_that_is_given(stack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[tuple[str, float]] = []
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tomoalign_core.cli import root
 from tomoalign_core.cli.root import app, check_kind, check_output, check_tilt_axis, read_asked
 from tomoalign_core.config import InputError
 
@@ -83,13 +84,13 @@ def bench_scan(
     reference: Annotated[
         Path | None, typer.Option(help="A shift table to compare with, CSV; goes before a truth in the file")
     ] = None,
-    angles: Annotated[Path | None, typer.Option(help="Text file, one angle a line, degrees")] = None,
-    data_path: Annotated[str | None, typer.Option(help="Data set of the projections inside an HDF5 file")] = None,
-    angles_path: Annotated[str | None, typer.Option(help="Data set of the angles inside an HDF5 file, degrees")] = None,
-    kind: Annotated[str, typer.Option(help="auto, attenuation or counts")] = "auto",
-    tilt_axis: Annotated[
-        str, typer.Option(help="vertical, or horizontal: along the detector's rows; views are then transposed")
-    ] = "vertical",
+    angles: root.Angles = None,
+    flats: root.Flats = None,
+    darks: root.Darks = None,
+    data_path: root.DataPath = None,
+    angles_path: root.AnglesPath = None,
+    kind: root.Kind = "auto",
+    tilt_axis: root.TiltAxis = "vertical",
     json_path: Annotated[Path | None, typer.Option("--json", help="File for all figures")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
@@ -102,11 +103,19 @@ def bench_scan(
     methods, chosen = method_names(method), str(choose_device(device))
     check_kind(kind)
     check_tilt_axis(tilt_axis)
-    check_output("--json", json_path, stack, reference, angles)
+    check_output("--json", json_path, stack, reference, angles, flats, darks)
     load_weights(model, chosen)  # a fault in it is told before minutes are spent
     table = None if reference is None else read_csv(reference, of_transposed=tilt_axis == "horizontal")
     scan = read_asked(
-        stack, angles=angles, data_path=data_path, angles_path=angles_path, kind=kind, tilt_axis=tilt_axis, err=True
+        stack,
+        angles=angles,
+        flats=flats,
+        darks=darks,
+        data_path=data_path,
+        angles_path=angles_path,
+        kind=kind,
+        tilt_axis=tilt_axis,
+        err=True,
     )
 
     def on_row(row: ScanRow) -> None:

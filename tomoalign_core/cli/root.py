@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,10 +25,26 @@ app = typer.Typer(
 
 
 MOST_AXIS_TILT_DEG = 90.0
-AXIS_TILT_HELP = (
-    "For the network: from where to look for the tilt of the rotation axis, degrees clockwise (in views that "
-    "--tilt-axis transposes, as they lie then); else from where the views seem to agree"
-)
+
+# what is asked of a stack, by every command that reads one
+Angles = Annotated[Path | None, typer.Option(help="Text file, one angle a line, degrees, or .mdoc")]
+Flats = Annotated[
+    Path | None, typer.Option(help="Flat fields in a file or a folder of their own; the views are counts")
+]
+Darks = Annotated[Path | None, typer.Option(help="Dark fields in a file or a folder of their own")]
+DataPath = Annotated[str | None, typer.Option(help="Data set of the projections inside an HDF5 file")]
+AnglesPath = Annotated[str | None, typer.Option(help="Data set of the angles inside an HDF5 file, degrees")]
+Kind = Annotated[str, typer.Option(help="auto, attenuation or counts")]
+TiltAxis = Annotated[
+    str, typer.Option(help="vertical, or horizontal: along the detector's rows; views are then transposed")
+]
+AxisTilt = Annotated[
+    float | None,
+    typer.Option(
+        help="For the network: from where to look for the tilt of the rotation axis, degrees clockwise (in views that "
+        "--tilt-axis transposes, as they lie then); else from where the views seem to agree"
+    ),
+]
 # the options whose names are not those of the settings; the others are, with dashes
 OPTIONS = {
     "n_views": "views",
@@ -121,6 +137,8 @@ def read_asked(
     stack: Path,
     *,
     angles: Path | None,
+    flats: Path | None,
+    darks: Path | None,
     data_path: str | None,
     angles_path: str | None,
     kind: str,
@@ -133,6 +151,8 @@ def read_asked(
     scan = read_stack(
         stack,
         angles_path=angles,
+        flats_path=flats,
+        darks_path=darks,
         data_path=data_path,
         angles_data_path=angles_path,
         kind=kind,  # type: ignore[arg-type]

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from tomoalign_core.geometry import Shifts
 
 
+from tomoalign_core.cli import root
 from tomoalign_core.cli.root import (
-    AXIS_TILT_HELP,
     app,
     check_axis_tilt,
     check_kind,
@@ -129,14 +129,14 @@ def align(
         ),
     ] = "network",
     model: Annotated[str, typer.Option(help="For the network: pretrained, a run, or a .safetensors file")] = IN_THE_BOX,
-    angles: Annotated[Path | None, typer.Option(help="Text file, one angle a line, degrees")] = None,
-    data_path: Annotated[str | None, typer.Option(help="Data set of the projections inside an HDF5 file")] = None,
-    angles_path: Annotated[str | None, typer.Option(help="Data set of the angles inside an HDF5 file, degrees")] = None,
-    kind: Annotated[str, typer.Option(help="auto, attenuation or counts")] = "auto",
-    tilt_axis: Annotated[
-        str, typer.Option(help="vertical, or horizontal: along the detector's rows; views are then transposed")
-    ] = "vertical",
-    axis_tilt: Annotated[float | None, typer.Option(help=AXIS_TILT_HELP)] = None,
+    angles: root.Angles = None,
+    flats: root.Flats = None,
+    darks: root.Darks = None,
+    data_path: root.DataPath = None,
+    angles_path: root.AnglesPath = None,
+    kind: root.Kind = "auto",
+    tilt_axis: root.TiltAxis = "vertical",
+    axis_tilt: root.AxisTilt = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
     """Find the shifts of a scan and, with --out, undo them. A truth inside the file is used for the score only."""
@@ -149,13 +149,20 @@ def align(
 
     check_kind(kind)
     check_tilt_axis(tilt_axis)
-    check_output("--shifts", shifts, stack, angles, endings=TABLES)
-    check_output("--out", out, stack, angles, shifts, endings=STACKS)
+    check_output("--shifts", shifts, stack, angles, flats, darks, endings=TABLES)
+    check_output("--out", out, stack, angles, flats, darks, shifts, endings=STACKS)
     check_method(method, model)
     _refuse_model_without_network(method, model)
     check_axis_tilt("align", axis_tilt, [method])
     scan = read_asked(
-        stack, angles=angles, data_path=data_path, angles_path=angles_path, kind=kind, tilt_axis=tilt_axis
+        stack,
+        angles=angles,
+        flats=flats,
+        darks=darks,
+        data_path=data_path,
+        angles_path=angles_path,
+        kind=kind,
+        tilt_axis=tilt_axis,
     )
     _tell_outside(scan, method, model)
     rounds: list[Round] = []

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tomoalign_core.cli import root
 from tomoalign_core.cli.root import (
-    AXIS_TILT_HELP,
     app,
     check_axis_tilt,
     check_kind,
@@ -53,14 +53,14 @@ def report(
         str, typer.Option(help="For the network: pretrained, a run, or a .safetensors file")
     ] = "pretrained",
     shifts: Annotated[Path | None, typer.Option(help="For a stack: a shift table found before, CSV")] = None,
-    angles: Annotated[Path | None, typer.Option(help="Text file, one angle a line, degrees")] = None,
-    data_path: Annotated[str | None, typer.Option(help="Data set of the projections inside an HDF5 file")] = None,
-    angles_path: Annotated[str | None, typer.Option(help="Data set of the angles inside an HDF5 file, degrees")] = None,
-    kind: Annotated[str, typer.Option(help="auto, attenuation or counts")] = "auto",
-    tilt_axis: Annotated[
-        str, typer.Option(help="vertical, or horizontal: along the detector's rows; views are then transposed")
-    ] = "vertical",
-    axis_tilt: Annotated[float | None, typer.Option(help=AXIS_TILT_HELP)] = None,
+    angles: root.Angles = None,
+    flats: root.Flats = None,
+    darks: root.Darks = None,
+    data_path: root.DataPath = None,
+    angles_path: root.AnglesPath = None,
+    kind: root.Kind = "auto",
+    tilt_axis: root.TiltAxis = "vertical",
+    axis_tilt: root.AxisTilt = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
     """Write one HTML file about a run or about the alignment of a stack: it needs no network and fits into a mail."""
@@ -70,7 +70,7 @@ def report(
 
     check_kind(kind)
     check_tilt_axis(tilt_axis)
-    check_output("--out", out, Path(what), shifts, angles)
+    check_output("--out", out, Path(what), shifts, angles, flats, darks)
     check_axis_tilt("report", axis_tilt, method or ([] if shifts else ["network"]))
     run = find_run(what) or (None if Path(what).exists() else named_run(what))
     if run is not None:
@@ -83,7 +83,14 @@ def report(
         if not Path(what).exists():
             raise InputError(f"{what}: no such run and no such file; give a run's id or folder, or the path of a stack")
         stack = read_asked(
-            Path(what), angles=angles, data_path=data_path, angles_path=angles_path, kind=kind, tilt_axis=tilt_axis
+            Path(what),
+            angles=angles,
+            flats=flats,
+            darks=darks,
+            data_path=data_path,
+            angles_path=angles_path,
+            kind=kind,
+            tilt_axis=tilt_axis,
         )
         said = aligned_report(
             stack, methods=method, model=model, shifts_path=shifts, axis_tilt_deg=axis_tilt or 0.0, device=device

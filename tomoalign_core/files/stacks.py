@@ -57,6 +57,8 @@ def read_stack(
     path: str | Path,
     *,
     angles_path: str | Path | None = None,
+    flats_path: str | Path | None = None,
+    darks_path: str | Path | None = None,
     data_path: str | None = None,
     angles_data_path: str | None = None,
     kind: Kind = "auto",
@@ -72,6 +74,9 @@ def read_stack(
         ``proj``, ``data`` or ``raw``, ``angles_deg`` (or ``angle_deg``, ``theta``), ``flat`` and ``dark``; NPY.
     angles_path : path, optional
         Text file with one angle in degrees a line, or ``.mdoc``; goes before the angles in the stack's own file.
+    flats_path, darks_path : path, optional
+        Flat and dark fields, one or more, in a file or a folder of their own, of any format that a stack may have; they
+        go before those in the stack's own file.
     data_path, angles_data_path : str, optional
         Names of the data sets inside an HDF5 or NPZ file, where they are not the usual ones.
     kind : 'auto', 'attenuation' or 'counts'
@@ -92,9 +97,12 @@ def read_stack(
         raw.angle_deg = angles_from_text(Path(angles_path))
     elif raw.angles_from is not None:
         raw.notes += (f"angles from {raw.angles_from}",)
+    _take_fields(raw, path, flats_path, darks_path, kind)
     if tilt_axis == "horizontal":
         _transpose(raw)
     angle_rad = _radians(raw.angle_deg, path)
+    if angles_path is not None and raw.data.ndim == 3 and len(raw.data) != len(angle_rad):
+        check_stack(raw.data, angle_rad, f"{path} with the angles of {angles_path}")
     notes = raw.notes + _make_attenuation(raw, angle_rad, kind, path)
     notes += _told_empty(raw.data)
     if np.ptp(angle_rad) == 0:
@@ -174,6 +182,30 @@ def _told_empty(proj: NDArray[Any]) -> tuple[str, ...]:
     return (f"{listed(empty)} (from 0): the same everywhere, left out",)
 
 
+def _take_fields(
+    raw: RawStack, path: Path, flats_path: str | Path | None, darks_path: str | Path | None, kind: Kind
+) -> None:
+    """Put flat and dark fields from files of their own where those of the stack's own file are."""
+    given = {name: Path(field) for name, field in (("flat", flats_path), ("dark", darks_path)) if field is not None}
+    if given and raw.says_attenuation:
+        raise InputError(
+            f"{path}: says itself that its pixels are attenuation; leave the {' and '.join(given)} fields out"
+        )
+    for name, field_path in given.items():
+        field = read_raw(field_path, None, None).data
+        if field.dtype.kind not in "biuf" or field.ndim not in (2, 3) or field.shape[-2:] != raw.data.shape[-2:]:
+            raise InputError(
+                f"{field_path}: pixels of type {field.dtype} in the shape {field.shape}, and the stack's is "
+                f"{raw.data.shape}; expected {name} fields as large as its views"
+            )
+        setattr(raw, name, field)
+    if "dark" in given and raw.flat is None and kind == "auto":
+        raise InputError(
+            f"{given['dark']}: dark fields without flat fields; give those too (--flats, or Flat fields on Align); "
+            f"{SAY_SO}"
+        )
+
+
 def _transpose(raw: RawStack) -> None:
     """Rows become columns, in views, fields and the truth."""
     if raw.data.ndim == 3:  # what is not is refused later
@@ -190,8 +222,8 @@ def _transpose(raw: RawStack) -> None:
 def _radians(angle_deg: Any, path: Path) -> Float:
     if angle_deg is None:
         raise InputError(
-            f"{path}: holds no angles that could be found; give a text file of them (--angles, one a line, degrees) or "
-            "their name inside the file (--angles-path)"
+            f"{path}: holds no angles that could be found; give a text file of them (--angles, or Angle file on "
+            "Align: one a line, degrees) or their name inside the file (--angles-path, or Inside the file)"
         )
     try:
         return np.deg2rad(np.asarray(angle_deg, float).ravel())
