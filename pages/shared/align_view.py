@@ -127,11 +127,12 @@ def _pad(result: Result, found: Found, shifts: Shifts, view: int) -> None:
         with column:
             value = getattr(shifts, COLUMNS[field])[view]
             st.markdown(f"{part} **{value:.2f}**{unit}".replace("-", "−"), help=HELP_NUDGE)
-            for place, by in zip(st.columns(len(steps), gap=None), steps, strict=True):
-                place.button(
-                    f"{by:+.3g}".replace("-", "−"), key=f"nudge-{part}{by:+g}", on_click=do, width="stretch",
-                    args=(result, found, Nudge(view=view, **{field: by})),
-                )  # fmt: skip
+            with st.container(horizontal=True, gap=None):
+                for by in steps:
+                    st.button(
+                        f"{by:+.3g}".replace("-", "−"), key=f"nudge-{part}{by:+g}", on_click=do, width="stretch",
+                        args=(result, found, Nudge(view=view, **{field: by})),
+                    )  # fmt: skip
 
 
 def _without_nudges(edits: Edits) -> Edits:

@@ -14,6 +14,7 @@ from tomoalign_core.learn.runs import Run, sample_shifts
 from tomoalign_core.metrics import share_within
 from tomoalign_core.show import figures
 
+TITLES = {"before": "As measured", "after": "Corrected", "true": "By true shifts"}  # short, for narrow windows
 PICTURES = {"sinogram": (240, figures.SINOGRAM), "slice": (300, figures.SLICE)}
 PROMISED = {1: 68, 2: 95}  # per cent of errors within so many σ
 HELP_CALIBRATION = (
@@ -134,9 +135,7 @@ def sample_figures(path: str, epoch: int, case: str, bound_px: tuple[float, floa
         "histogram": figures.error_histogram(found, truth, bound_px=bound, dark=dark, height=250),
     }
     for what, (height, axes) in PICTURES.items():
-        names = {"before": f"{what.capitalize()}, as measured", "after": "Corrected by the network",
-                 "true": "Corrected by the truth"}  # fmt: skip
-        images = {words: arrays[f"{what}_{name}"] for name, words in names.items()}
+        images = {words: arrays[f"{what}_{name}"] for name, words in TITLES.items()}
         drawn[what] = figures.pictures(images, axes, dark=dark, height=height)
     said = {name: figure.to_json() for name, figure in drawn.items()}
     return said | {"calibration": calibration(found, truth) if "sigma" in arrays else ""}
