@@ -238,3 +238,15 @@ def test_sigma_is_that_of_a_step_and_counts_the_noise_of_what_views_are_held_aga
     monkeypatch.setattr(together, "noise_in_slope", lambda *_: 0.0)
     ratio = found.dy_sigma_px / stepped().dy_sigma_px
     assert 1.05 < np.median(ratio) < 1.2
+
+
+def test_of_an_object_whose_ends_are_not_in_sight_no_step_is_surer_than_the_network() -> None:
+    stack = simulate(SUITE["wider than the view"].simulation.changed(
+        scan=ScanConfig(n_views=40, n_rows=48, n_cols=64), seed=8
+    ))  # fmt: skip
+    proj = stack.proj.numpy()
+    start = predict_shifts(proj, stack.angle_rad, load_weights("pretrained"))
+    found = step_together(proj, stack.angle_rad, start)
+    assert np.abs(found.dx_px - start.dx_px).max() > 0.01, "it moved"
+    for name in ("dx_sigma_px", "dy_sigma_px"):
+        assert (getattr(found, name) >= getattr(start, name) - 1e-9).all()

@@ -277,6 +277,9 @@ class Together:
         dx_sigma, dy_sigma = (np.sqrt(np.diag(p @ covariance[k, :, k] @ p)) for k, p in enumerate(self._gauge_free))
         before = self._start.dx_sigma_px, self._start.dy_sigma_px
         most = MOST_SIGMA if self.moves_dx else 1.0
+        # an object that ends elsewhere shows the same views on a stage that moves otherwise: where no end is in sight,
+        # what the likelihood knows, it supposes
+        least = 1.0 if self._cut.sides else LEAST_SIGMA
         roll = step[2].clip(-FARTHEST_PX, FARTHEST_PX) / LEVER_PX
         dx = dx + self._row * roll
         self.gain = 1 + step[3] - step[3].mean()
@@ -288,8 +291,8 @@ class Together:
             dy_px=self.table.dy_px + np.sin(turn) * dx + np.cos(turn) * dy,
             roll_deg=self.table.roll_deg + np.rad2deg(roll),
             # dx, in which the likelihood has little say, is known as well as at the start at least
-            dx_sigma_px=np.fmax(np.fmin(dx_sigma, most * before[0]), LEAST_SIGMA * before[0]),
-            dy_sigma_px=np.fmax((1 + self._misread) * dy_sigma, LEAST_SIGMA * before[1]),
+            dx_sigma_px=np.fmax(np.fmin(dx_sigma, most * before[0]), least * before[0]),
+            dy_sigma_px=np.fmax((1 + self._misread) * dy_sigma, least * before[1]),
         )
 
     def _from_start(self) -> Float:
