@@ -86,6 +86,8 @@ class Together:
         self._prior = prior_of(start, largest=float(np.abs(self._proj).max()))
         self._by_chance = 1 + UNLIKE * (1 - self._clear)
         self._cut = cut_of(whole[:, ROWS_BEYOND:-ROWS_BEYOND])
+        if cut_of(self._proj).sides:  # what was not seen at a side is filled in fainter
+            self._cut = self._cut._replace(sides=True)
         self._belief = belief_of(self._cut, start, clear=self._clear)
         self._moments_move_dx = moments_move_dx(self._cut, angle, clear=self._clear)
         self._asks_for_roll = self._belief[2] > 0
