@@ -668,7 +668,7 @@ def test_the_demo_leaves_figures_a_person_can_open(tmp_path: Path, capsys: pytes
 def test_a_stack_that_lies_on_its_side_is_told_with_the_option_that_turns_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tomoalign_core.files.stacks import write_stack
+    from tomoalign_core.files.writers import write_stack
     from tomoalign_core.simulate import simulate
 
     drawn = simulate(SimulationConfig(scan=ScanConfig(n_views=24, n_rows=32, n_cols=40)))

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tomoalign_core.align import find_shifts, undo_shifts
     from tomoalign_core.config import InputError, NoiseConfig, RunConfig, SimulationConfig
-    from tomoalign_core.files.stacks import read_stack, write_aligned
+    from tomoalign_core.files.stacks import read_stack
+    from tomoalign_core.files.writers import write_aligned
     from tomoalign_core.geometry import Shifts
     from tomoalign_core.learn.presets import preset
     from tomoalign_core.learn.runs import launch
@@ -54,7 +55,7 @@ _HOME = {
     "read_stack": "files.stacks",
     "score_shifts": "metrics",
     "undo_shifts": "align",
-    "write_aligned": "files.stacks",
+    "write_aligned": "files.writers",
 }
 
 

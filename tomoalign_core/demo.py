@@ -16,7 +16,8 @@ from tomoalign_core.config import (
     SimulationConfig,
 )
 from tomoalign_core.files.shifts import write_csv
-from tomoalign_core.files.stacks import Stack, write_aligned, write_stack
+from tomoalign_core.files.stacks import Stack
+from tomoalign_core.files.writers import write_aligned, write_stack
 from tomoalign_core.learn import jobs, runs
 from tomoalign_core.learn.presets import DEMO_SCAN, DEMO_STAGE, demo_config
 from tomoalign_core.learn.process import run_training

@@ -109,7 +109,7 @@ def _digest(plan: ScanPlan) -> str:
 
 def stack_file(scan: Preview, config_json: str) -> bytes:
     """The scan as a Data Exchange HDF5 file, with its true shifts and its settings inside."""
-    from tomoalign_core.files.stacks import write_stack
+    from tomoalign_core.files.writers import write_stack
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "simulated.h5"

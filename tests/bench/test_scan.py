@@ -17,7 +17,8 @@ from tomoalign_core.bench import SUITE, as_lines, judge_scan, scans, sinogram_re
 from tomoalign_core.cli.benching import bench_scan
 from tomoalign_core.config import InputError, MisalignConfig, ScanConfig, SimulationConfig
 from tomoalign_core.files.shifts import write_csv
-from tomoalign_core.files.stacks import Stack, read_stack, write_stack
+from tomoalign_core.files.stacks import Stack, read_stack
+from tomoalign_core.files.writers import write_stack
 from tomoalign_core.geometry import Shifts, angles, gauge_functions
 from tomoalign_core.metrics import score_shifts
 from tomoalign_core.simulate import simulate

@@ -16,7 +16,7 @@ from tomoalign_core.config import (
     SimulationConfig,
     ValidationCase,
 )
-from tomoalign_core.files.stacks import write_stack
+from tomoalign_core.files.writers import write_stack
 from tomoalign_core.learn.runs import Run, create_run
 from tomoalign_core.simulate import simulate
 

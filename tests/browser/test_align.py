@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from browsing import IN_A_BROWSER, Dashboard
 
 from tomoalign_core.config import MisalignConfig, NoiseConfig, ScanConfig, SimulationConfig
-from tomoalign_core.files.stacks import write_stack
+from tomoalign_core.files.writers import write_stack
 from tomoalign_core.simulate import simulate
 
 pytestmark = IN_A_BROWSER

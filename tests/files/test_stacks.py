@@ -13,7 +13,8 @@ import tifffile
 
 from tomoalign_core.config import InputError
 from tomoalign_core.files.atomic import atomic_path
-from tomoalign_core.files.stacks import check_stack, read_stack, write_aligned, write_stack
+from tomoalign_core.files.stacks import check_stack, read_stack
+from tomoalign_core.files.writers import write_aligned, write_stack
 from tomoalign_core.geometry import Shifts, angles
 
 N, V, U = 5, 10, 12

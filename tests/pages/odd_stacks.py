@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tomoalign_core.config import MisalignConfig, NoiseConfig, ScanConfig, SimulationConfig
-from tomoalign_core.files.stacks import write_stack
+from tomoalign_core.files.writers import write_stack
 from tomoalign_core.geometry import Shifts
 from tomoalign_core.simulate import simulate
 

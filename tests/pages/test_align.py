@@ -24,7 +24,8 @@ from tomoalign_core.align import find_shifts, move_views, undo_shifts
 from tomoalign_core.align.residual import held_out_residual
 from tomoalign_core.config import MisalignConfig, NoiseConfig, ScanConfig, SimulationConfig
 from tomoalign_core.files.shifts import read_csv, to_csv, to_nabu, to_xf, write_csv
-from tomoalign_core.files.stacks import Stack, write_stack
+from tomoalign_core.files.stacks import Stack
+from tomoalign_core.files.writers import write_stack
 from tomoalign_core.geometry import Shifts, compose, transposed
 from tomoalign_core.metrics import score_shifts
 from tomoalign_core.samples import SAMPLES

@@ -12,7 +12,7 @@ from kit import SCAN, in_state, show, well
 from odd_stacks import EMPTY, odd_stack, weights_of_larger_stacks
 
 from tomoalign_core.config import NoiseConfig, SimulationConfig
-from tomoalign_core.files.stacks import write_stack
+from tomoalign_core.files.writers import write_stack
 from tomoalign_core.metrics import overall_rmse
 from tomoalign_core.simulate import simulate
 

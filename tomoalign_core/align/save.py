@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tomoalign_core.align.apply import Image, Mask, undo_views
 from tomoalign_core.config import InputError
-from tomoalign_core.files.stacks import write_aligned
+from tomoalign_core.files.writers import write_aligned
 from tomoalign_core.geometry import Shifts
 from tomoalign_core.learn.jobs import refuse_when_read_only
 

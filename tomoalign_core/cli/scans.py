@@ -101,7 +101,7 @@ def simulate(
     )
     settings = override(settings, "noise", gaussian=noise, counts=counts, background=background)
     settings = override(settings, None, seed=seed, engine=engine)
-    from tomoalign_core.files.stacks import write_stack
+    from tomoalign_core.files.writers import write_stack
 
     check_output("OUT", out, scan, config, Path(volume) if volume else None, endings=STACKS)
     if scan is not None:

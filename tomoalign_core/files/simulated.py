@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tomoalign_core.config import InputError
 from tomoalign_core.files.atomic import atomic_path
 from tomoalign_core.files.readers import read_shifts
-from tomoalign_core.files.stacks import write_shifts, write_views
+from tomoalign_core.files.writers import write_shifts, write_views
 from tomoalign_core.geometry import Shifts
 
 Stack = NDArray[np.float32]
