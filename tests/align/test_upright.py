@@ -254,10 +254,10 @@ def test_of_a_view_that_is_left_out_nothing_is_explained() -> None:
     proj = one.proj.numpy()
     all_used = answer._Begun(proj, one.shifts, None, across=False)
     fewer = answer._Begun(proj, one.shifts.left_out(range(10), "by hand"), None, across=False)
-    some, more = (answer._unexplained(one.angle_rad, begun) for begun in (all_used, fewer))
+    some, more = (answer._unexplained(proj, one.angle_rad, begun.table) for begun in (all_used, fewer))
     assert more == pytest.approx(0.25 + 0.75 * some, abs=0.02)
     none = answer._Begun(proj, one.shifts.left_out(range(40), "by hand"), None, across=False)
-    assert answer._unexplained(one.angle_rad, none) == 1.0
+    assert answer._unexplained(proj, one.angle_rad, none.table) == 1.0
 
 
 @pytest.mark.parametrize(("upright_deg", "other_deg", "taken_deg"), [(-29.0, -30.5, -30.5), (-26.0, -30.5, -26.0)])
@@ -273,8 +273,18 @@ def test_of_two_answers_with_one_axis_that_which_began_there_is_taken(
         table = Shifts.from_arrays(angle_rad=one.angle_rad, dx_px=still, dy_px=still, roll_deg=roll)
         return answer._Begun(proj, table, None, across=False)
 
-    def likes_upright(angle_rad: np.ndarray, begun: answer._Begun) -> float:
-        return abs(begun.tilt_deg - upright_deg)
+    def likes_upright(_: np.ndarray, angle_rad: np.ndarray, table: Shifts) -> float:
+        return abs(table.axis_tilt_deg - upright_deg)
 
     monkeypatch.setattr(answer, "_unexplained", likes_upright)
     assert answer._from_where_it_is(proj, one.angle_rad, begin).tilt_deg == pytest.approx(taken_deg)
+
+
+def test_whichever_way_views_lie_they_are_judged_with_their_longer_side_across() -> None:
+    """Stood up, the object fits in there; in the other frame its sides are cut off, of which others foretell little."""
+    one = scan(50.0)
+    proj = one.proj.numpy()
+    lying = np.ascontiguousarray(proj.swapaxes(1, 2))
+    here = answer._unexplained(proj, one.angle_rad, one.shifts)
+    there = answer._unexplained(lying, one.angle_rad, from_transposed(one.shifts))
+    assert here == pytest.approx(there, rel=1e-6) and here < 0.1

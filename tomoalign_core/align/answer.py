@@ -53,9 +53,14 @@ class _Begun(NamedTuple):
         return self.found if self.joint is None else self.joint.table
 
     @property
+    def measured(self) -> Shifts:
+        """The movements of the views as measured."""
+        return from_transposed(self.table) if self.across else self.table
+
+    @property
     def tilt_deg(self) -> float:
         """The tilt of the axis, of the stack as measured."""
-        return (from_transposed(self.table) if self.across else self.table).axis_tilt_deg
+        return self.measured.axis_tilt_deg
 
 
 def answer(
@@ -106,7 +111,7 @@ def _from_where_it_is(proj: np.ndarray, angle_rad: Float, begin: Callable[[float
     apart = along.tilt_deg - upright.tilt_deg
     if abs(apart - 180 * np.round(apart / 180)) < SAME_AXIS_DEG:
         return along
-    return min(along, upright, key=lambda begun: _unexplained(angle_rad, begun))
+    return min(along, upright, key=lambda begun: _unexplained(proj, angle_rad, begun.measured))
 
 
 def _within_half_a_turn(found: Shifts) -> Shifts:
@@ -142,13 +147,18 @@ def _from_tilt(
     return _Begun(proj, found, joint, across)
 
 
-def _unexplained(angle_rad: Float, begun: _Begun) -> float:
-    """What others do not explain of a view, in the mean; of one that is left out, all of it."""
-    table = begun.table
+def _unexplained(proj: np.ndarray, angle_rad: Float, table: Shifts) -> float:
+    """What others do not explain of a view (V, U), in the mean; of one that is left out, all of it.
+
+    They are seen with their longer side across, where most fits in once it is stood up, however they were aligned: of
+    what is cut off at the sides the others foretell little.
+    """
     if not table.used.any():
         return 1.0
+    if proj.shape[1] > proj.shape[2]:
+        proj, table = np.ascontiguousarray(proj.swapaxes(1, 2)), from_transposed(table)
     share = table.used.mean()
-    return float(share * held_out_residual(begun.proj, angle_rad, table).overall + 1 - share)
+    return float(share * held_out_residual(proj, angle_rad, table).overall + 1 - share)
 
 
 def _look(
