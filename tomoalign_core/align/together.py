@@ -43,6 +43,7 @@ UNLIKE = 6.0  # times more than that they must explain in a stack without noise,
 SURE = 5.0  # times what chance explains: rolls of a start that explain less are looked for from none
 # Of the start's σ, what a refined one is not below: the model is not the object, and its errors no noise.
 LEAST_SIGMA = 0.65
+SLANTED_DEG = 10.0  # from here on a column that is as narrow as the view runs into its sides, until it is stood up
 MOST_SIGMA = 0.93  # in dx, where views move: so much better than the start it is, whatever the likelihood is believed
 OWN_SHARE = 0.2  # of what the moments tell, that the field has not told already: so much counts in σ
 SURE_OF_TILT = 1.5  # times what chance explains: a tilt of the axis
@@ -86,8 +87,8 @@ class Together:
         self._prior = prior_of(start, largest=float(np.abs(self._proj).max()))
         self._by_chance = 1 + UNLIKE * (1 - self._clear)
         self._cut = cut_of(whole[:, ROWS_BEYOND:-ROWS_BEYOND])
-        if cut_of(self._proj).sides:  # what was not seen at a side is filled in fainter
-            self._cut = self._cut._replace(sides=True)
+        if abs(start.axis_tilt_deg) < SLANTED_DEG and cut_of(self._proj).sides:
+            self._cut = self._cut._replace(sides=True)  # what was not seen at a side is filled in fainter
         self._belief = belief_of(self._cut, start, clear=self._clear)
         self._moments_move_dx = moments_move_dx(self._cut, angle, clear=self._clear)
         self._asks_for_roll = self._belief[2] > 0
