@@ -713,3 +713,22 @@ def test_a_cnn3d_that_cannot_take_the_stacks_is_refused_before_a_folder_is_made(
     said = capsys.readouterr().err
     assert fault in said and said.count("\n") == 1
     assert open_run("old").status().message in said and open_run("old").status().state == "failed"
+
+
+def test_a_scan_to_misalign_is_read_as_the_one_to_align(
+    scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack = read_stack(scan)
+    counts = 10 + 1e4 * np.exp(-stack.proj)
+    np.save(tmp_path / "counts.npy", counts)
+    np.savetxt(tmp_path / "angles.txt", np.rad2deg(stack.angle_rad))
+    for name, level in (("flats", 10010.0), ("darks", 10.0)):
+        np.save(tmp_path / f"{name}.npy", np.full(counts.shape[1:], level))
+    fields = [word for name in ("flats", "darks") for word in (f"--{name}", tmp_path / f"{name}.npy")]
+    how = ("--angles", tmp_path / "angles.txt", *fields)
+    assert run("simulate", tmp_path / "m.h5", "--scan", tmp_path / "counts.npy", *how, "--dx-sigma", 2) == 0
+    assert "counts to attenuation with 1 flat, 1 dark" in capsys.readouterr().out
+    moved = read_stack(tmp_path / "m.h5")
+    assert moved.truth is not None and moved.proj.max() < 20 and moved.truth.dx_px.std() > 1
+    assert run("simulate", tmp_path / "n.h5", *how) == 2
+    assert "--angles, --flats, --darks say how a scan is read" in capsys.readouterr().err

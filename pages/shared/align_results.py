@@ -213,7 +213,7 @@ def _downloads(result: Result, found: Found) -> None:
         st.download_button(
             "Settings (JSON)", settings_json(result, found), file_name(result.name, "alignment.json"),
             "application/json", icon=":material/settings:", on_click="ignore",
-            help="What was aligned, by what, with which edits, and the scores.",
+            help="What was aligned, the address of this page, by what, with which edits, and the scores.",
         )  # fmt: skip
         others = [other for name, other in result.found.items() if name != found.name]
         stack_report_button(
@@ -235,7 +235,7 @@ def _on_server(result: Result, found: Found) -> None:
     """Write the aligned stack where the server can, view by view."""
     from tomoalign_core.align.save import save_on_server
 
-    with st.form("save-on-server", border=False):
+    with st.form("save-on-server", border=False, enter_to_submit=False):
         path = st.text_input(
             "Aligned stack on the server's disk", key="save-path", placeholder="/data/aligned.h5",
             help="HDF5, written view by view; for stacks too large for the browser. No file is replaced.",
@@ -265,7 +265,9 @@ def settings_json(result: Result, found: Found) -> str:
     row = next((row for entry, row in shown if entry.name == found.name), {})
     told = {
         "stack": result.name,
+        "address": st.query_params.to_dict(),
         "shape": list(result.stack.proj.shape),
+        "transposed": result.stack.transposed,
         "notes": list(result.stack.notes),
         "made_by": found.made_by,
         "edits": [edit.model_dump(mode="json") for edit in found.edits.done],

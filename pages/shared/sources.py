@@ -25,7 +25,7 @@ FROM_SIMULATE = "as set on the Simulate page"
 FIRST_SAMPLE = "Noisy"  # the methods differ on it
 STACK_TYPES = ["h5", "hdf5", "hdf", "nxs", "npz", "npy", "tif", "tiff", "mrc", "mrcs", "st", "ali", "preali"]
 KINDS = {"auto": "guess", "attenuation": "attenuation (line integrals)", "counts": "counts"}
-TILT_AXES = {"vertical": "vertical, along the columns", "horizontal": "horizontal, along the rows"}
+TILT_AXES = {"vertical": "the columns", "horizontal": "the rows"}
 SCAN = "scan"  # in the address: the settings of Simulate, so that a link brings them along
 MOST_PIXELS = 40_000_000  # of a simulated stack that comes with a link
 ONLY_SAMPLES = (
@@ -170,14 +170,16 @@ def _path() -> Source | None:
 
 def _fields() -> dict[str, str | None]:
     """Where flat and dark fields are, if not in the stack's own file."""
-    with st.expander("Flat and dark fields", icon=":material/light_mode:"):
+    given = {"flats", "darks"} & set(st.query_params)
+    with st.expander("Flat and dark fields", icon=":material/light_mode:", expanded=bool(given)):
         flats = st.text_input(
-            "Flat fields", key="flats", bind="query-params", placeholder="/data/flats",
+            "Flat fields", key="flats", bind="query-params", placeholder="a file or a folder",
             help="Where the stack holds none: a file or a folder with one or more, of any format. The pixels of the "
             "stack are counts then.",
         )  # fmt: skip
         darks = st.text_input(
-            "Dark fields", key="darks", bind="query-params", placeholder="/data/darks", help="The same, without light.",
+            "Dark fields", key="darks", bind="query-params", placeholder="a file or a folder",
+            help="The same, without light.",
         )  # fmt: skip
     return {"flats_path": flats.strip() or None, "darks_path": darks.strip() or None}
 
@@ -242,7 +244,8 @@ def _upload() -> Source | None:
 
 def _inside() -> dict[str, Any]:
     """Where the arrays are inside the file, what they are, and how the axis lies."""
-    with st.expander("Inside the file", icon=":material/data_object:"):
+    given = {"data-path", "angles-path", "pixels", "tilt-axis"} & set(st.query_params)
+    with st.expander("Inside the file", icon=":material/data_object:", expanded=bool(given)):
         data = st.text_input(
             "Data set of the views", key="data-path", bind="query-params", placeholder="/exchange/data",
             help="For HDF5 and NPZ of another layout: the name of the 3-D array, views first.",
@@ -256,7 +259,7 @@ def _inside() -> dict[str, Any]:
             help="Counts become attenuation: flat and dark field, −log. The guess: counts if there is a flat field.",
         )  # fmt: skip
         axis = st.selectbox(
-            "The tilt axis is", list(TILT_AXES.values()), key="tilt-axis", bind="query-params",
+            "The rotation axis lies along", list(TILT_AXES.values()), key="tilt-axis", bind="query-params",
             help="The axis that the sample turns about, as it lies in the views. Electron tilt series often have it "
             "along the rows: they are then transposed.",
         )  # fmt: skip

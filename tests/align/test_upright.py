@@ -288,3 +288,8 @@ def test_whichever_way_views_lie_they_are_judged_with_their_longer_side_across()
     here = answer._unexplained(proj, one.angle_rad, one.shifts)
     there = answer._unexplained(lying, one.angle_rad, from_transposed(one.shifts))
     assert here == pytest.approx(there, rel=1e-6) and here < 0.1
+
+
+def test_a_tilt_to_begin_at_makes_none_of_an_upright_axis() -> None:
+    one = scan(0.0)
+    assert not find_shifts(one.proj.numpy(), one.angle_rad, axis_tilt_deg=12.0).roll_deg.any()

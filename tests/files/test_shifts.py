@@ -52,7 +52,7 @@ def test_a_table_says_how_its_views_lie_and_is_refused_for_others(tmp_path: Path
         write_csv(path, shifts, of_transposed=of_transposed)
         np.testing.assert_allclose(read_csv(path, of_transposed=of_transposed).dx_px, shifts.dx_px, atol=1e-7)
         assert len(read_csv(path)) == 7  # who does not say, is not asked
-        said = "is of transposed views" if of_transposed else "is of views as in the file"
+        said = "is of transposed views" if of_transposed else "is of views as they lie in the file"
         with pytest.raises(InputError, match=said):
             read_csv(path, of_transposed=not of_transposed)
     (tmp_path / "bare.csv").write_text("angle_deg, dx_px, dy_px\n0, 1, 2\n")

@@ -90,7 +90,10 @@ def test_fields_in_files_of_their_own_do_the_same_and_what_does_not_fit_is_refus
     np.save(tmp_path / "narrow.npy", darks[..., :-1])
     for given, said in (
         ({"flats_path": tmp_path / "none"}, "none: no such file or folder"),
-        ({"flats_path": tmp_path / "narrow.npy"}, r"narrow.npy: pixels .* expected flat fields as large as its views"),
+        (
+            {"flats_path": tmp_path / "narrow.npy"},
+            r"narrow.npy: flat fields of 10 × 11 px, but the views of .* have 10 × 12 px",
+        ),
         ({"darks_path": tmp_path / "darks.npy"}, "dark fields without flat fields"),
     ):
         with pytest.raises(InputError, match=said):
@@ -536,7 +539,7 @@ def test_counts_that_pass_for_attenuation_are_pointed_out(tmp_path: Path) -> Non
     theta = np.array([0.0, 40, 80, 120])
     np.savez(tmp_path / "counts.npz", proj=1000 * np.exp(-path_px), angles_deg=theta)
     np.savez(tmp_path / "attenuation.npz", proj=path_px, angles_deg=theta)
-    assert "if these are counts, say so" in read_stack(tmp_path / "counts.npz").notes[0]
+    assert "if these are counts, give their flat fields" in read_stack(tmp_path / "counts.npz").notes[0]
     assert read_stack(tmp_path / "attenuation.npz").notes == ("no flat field: taken as attenuation",)
 
 
@@ -576,3 +579,27 @@ def test_the_file_of_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> No
         tifffile.imwrite(tmp_path / f"view_{number}.tif", np.zeros((8, 8), np.float32))
     (tmp_path / "view_1.tif").write_text("no picture")
     refused(tmp_path, str(tmp_path / "view_1.tif"), "cannot be read")
+
+
+def test_fields_are_those_that_a_file_names_so_and_nothing_else_passes_for_them(
+    tmp_path: Path, proj: np.ndarray
+) -> None:
+    counts, flats, darks = counts_of(proj)
+    theta = np.rad2deg(ANGLE)
+    whole = data_exchange(tmp_path / "whole.h5", data=counts, data_white=flats, data_dark=darks, theta=theta)
+    alone = data_exchange(tmp_path / "alone.h5", data_white=flats)
+    np.savez(tmp_path / "fields.npz", flat=flats, dark=darks)
+    bare = data_exchange(tmp_path / "bare.h5", data=counts, theta=theta)
+    wanted = read_stack(whole).proj
+    for flats_path, darks_path in ((whole, whole), (alone, whole), (tmp_path / "fields.npz", tmp_path / "fields.npz")):
+        found = read_stack(bare, flats_path=flats_path, darks_path=darks_path)
+        assert found.notes == ("counts to attenuation with 3 flat, 2 dark",)
+        np.testing.assert_allclose(found.proj, wanted, atol=1e-5)
+    assert any("were not used, but those of" in note for note in read_stack(whole, flats_path=alone).notes)
+    (note,) = read_stack(bare, darks_path=whole, kind="counts").notes
+    assert note.endswith("as its open beam, 2 dark")
+    write_stack(tmp_path / "ours.h5", proj=proj, angle_rad=ANGLE)
+    with pytest.raises(InputError, match="that its pixels are attenuation; expected flat fields"):
+        read_stack(bare, flats_path=tmp_path / "ours.h5")
+    with pytest.raises(InputError, match="is the stack itself, and names no flat fields"):
+        read_stack(bare, flats_path=bare)

@@ -342,7 +342,7 @@ def test_a_stack_that_turned_about_the_other_axis_is_asked_about_and_turned(lyin
     at.button(key="turn-axis").click().run()
     assert not well(at).warning and table(at)["method"] == ["centre of mass", "profile correlation"]
     assert "24 views of 40 × 48 px" in words(at)
-    assert at.selectbox(key="tilt-axis").value == "horizontal, along the rows"
+    assert at.selectbox(key="tilt-axis").value == "the rows"
 
 
 def test_flat_and_dark_fields_are_taken_from_files_of_their_own(workspace: Path, scan: SimulatedScan) -> None:

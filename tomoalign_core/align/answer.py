@@ -85,6 +85,8 @@ def answer(
         return _from_tilt(proj, angle_rad, tilt_deg, network, refined=refined, progress=progress)
 
     begun = begin(axis_tilt_deg) if axis_tilt_deg else _from_where_it_is(proj, angle_rad, begin)
+    if axis_tilt_deg and abs(begun.tilt_deg) < FAR_TILTED_DEG:
+        begun = begin(0.0)  # what is no more than chance is told from an upright axis alone
     found = begun.table
     if refined:
         found = refine.refine_shifts(

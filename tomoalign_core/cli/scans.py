@@ -71,14 +71,28 @@ def simulate(
     engine: Annotated[
         str | None, typer.Option(help="torch (exact projections), or tomopy (from voxels) where it is installed")
     ] = None,
+    angles: root.Angles = None,
+    flats: root.Flats = None,
+    darks: root.Darks = None,
+    data_path: root.DataPath = None,
+    angles_path: root.AnglesPath = None,
+    kind: root.Kind = "auto",
+    tilt_axis: root.TiltAxis = "vertical",
 ) -> None:
     """Simulate a misaligned scan with known truth, or misalign a real one (--scan) by a known amount.
 
     It begins with 60 views of 80 x 104 px of blobs without noise, over half a turn, by a stage that jitters by 4 px
     sideways and 1 px up and down; options, --sample and --config change that. What it writes is attenuation, also with
-    --counts, whose noise is that of -log of the counts.
+    --counts, whose noise is that of -log of the counts. From --angles on, options say how --scan is read, as for align.
     """
+    check_kind(kind)
+    check_tilt_axis(tilt_axis)
     settings = _simulation_settings(config, sample)
+    if scan is None:
+        _refuse_without_scan(
+            angles=angles, flats=flats, darks=darks, data_path=data_path, angles_path=angles_path,
+            kind=None if kind == "auto" else kind, tilt_axis=None if tilt_axis == "vertical" else tilt_axis,
+        )  # fmt: skip
     if scan is not None:
         _refuse_with_scan(
             phantom=phantom, volume=volume, views=views, rows=rows, cols=cols, range_deg=range_deg,
@@ -86,9 +100,9 @@ def simulate(
         )  # fmt: skip
     if phantom == "voxels" and not volume:
         raise InputError("--phantom voxels: the volume is in a file; give it by --volume")
-    kind = "voxels" if volume else phantom
+    of_phantom = "voxels" if volume else phantom
     settings = override(settings, "scan", n_views=views, n_rows=rows, n_cols=cols, range_deg=range_deg)
-    settings = override(settings, "phantom", kind=kind, path=volume)
+    settings = override(settings, "phantom", kind=of_phantom, path=volume)
     settings = override(
         settings,
         "misalign",
@@ -103,9 +117,13 @@ def simulate(
     settings = override(settings, None, seed=seed, engine=engine)
     from tomoalign_core.files.writers import write_stack
 
-    check_output("OUT", out, scan, config, Path(volume) if volume else None, endings=STACKS)
+    check_output("OUT", out, scan, angles, flats, darks, config, Path(volume) if volume else None, endings=STACKS)
     if scan is not None:
-        proj, truth = _misaligned_scan(scan, settings)
+        read = read_asked(
+            scan, angles=angles, flats=flats, darks=darks, data_path=data_path, angles_path=angles_path, kind=kind,
+            tilt_axis=tilt_axis,
+        )  # fmt: skip
+        proj, truth = _misaligned_scan(read, settings)
     else:
         from tomoalign_core.simulate import simulate as draw
 
@@ -218,17 +236,24 @@ def _refuse_with_scan(**options: object) -> None:
         raise InputError(f"simulate: --scan brings views of its own; leave out {', '.join(given)}")
 
 
-def _misaligned_scan(path: Path, settings: SimulationConfig) -> tuple[Any, Shifts]:
+def _refuse_without_scan(**options: object) -> None:
+    """Refuse options that say how a real scan is read, where none is."""
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
+    if given:
+        raise InputError(f"simulate: {', '.join(given)} say how a scan is read; give one (--scan), or leave them out")
+
+
+def _misaligned_scan(scan: Stack, settings: SimulationConfig) -> tuple[Any, Shifts]:
     import numpy as np
 
     from tomoalign_core.align import move_views
-    from tomoalign_core.files.stacks import read_stack
     from tomoalign_core.simulate import tomopy_engine
     from tomoalign_core.simulate.misalign import draw_shifts
 
-    scan = read_stack(path)
     if scan.truth is not None:
-        typer.echo(f"note: {path} is misaligned itself, by known shifts; the truth in the new file is what is added")
+        typer.echo(
+            f"note: {scan.source} is misaligned itself, by known shifts; the truth in the new file is what is added"
+        )
     truth = draw_shifts(settings.misalign, scan.angle_rad, np.random.default_rng(settings.seed))
     move = tomopy_engine.move_views if settings.engine == "tomopy" else move_views
     return move(scan.proj, truth), truth

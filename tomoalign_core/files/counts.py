@@ -60,7 +60,8 @@ def _divide_by_open_beam(
         if open_beam.min() <= 0:
             raise InputError(f"{where}: view {open_beam.argmin()} has no counts above the dark field; leave it out")
         counts /= open_beam[:, None, None]
-        return np.zeros(shape, bool), f"the {OPEN_BEAM_PERCENTILE:g}th percentile of each view as its open beam"
+        darks = f", {n_dark} dark" if n_dark else ""
+        return np.zeros(shape, bool), f"the {OPEN_BEAM_PERCENTILE:g}th percentile of each view as its open beam{darks}"
     flat_field, n_flat = _mean_field(flat, "flat", shape, where)
     dead = ~((flat_field > dark_field) & np.isfinite(flat_field))
     if dead.mean() > 0.5:

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import hdf5plugin  # noqa: F401 (registers the compression filters that beamline files use)
@@ -79,6 +79,44 @@ def read_raw(path: Path, data_path: str | None, angles_data_path: str | None) ->
         raise
     except FAULTS as error:
         raise _unreadable(path, error) from None
+
+
+def read_field(path: Path, name: Literal["flat", "dark"]) -> NDArray[Any]:
+    """Flat or dark fields from a file or folder of their own: those that it names so, else all that it holds.
+
+    Raises
+    ------
+    InputError
+        As ``read_raw``, or if it holds attenuation.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder; give the {name} fields")
+    try:
+        named = _named_field(path, name)
+        raw = None if named is not None else _reader(path)(path, None, None)
+    except InputError:
+        raise
+    except FAULTS as error:
+        raise _unreadable(path, error) from None
+    if raw is None:
+        assert named is not None
+        return named
+    of_its_own = raw.flat if name == "flat" else raw.dark
+    if of_its_own is None and raw.says_attenuation:
+        raise InputError(f"{path}: says itself that its pixels are attenuation; expected {name} fields, in counts")
+    return raw.data if of_its_own is None else of_its_own
+
+
+def _named_field(path: Path, name: Literal["flat", "dark"]) -> NDArray[Any] | None:
+    """The fields of that name in an HDF5 or NPZ file, which need not hold views beside them."""
+    if path.suffix.lower() == ".npz":
+        with np.load(path, allow_pickle=False) as loaded:
+            return loaded[name] if name in loaded.files else None
+    if path.is_file() and h5py.is_hdf5(path):
+        with h5py.File(path, "r") as file:
+            of_name = [layout[1 if name == "flat" else 2] for layout in LAYOUTS]
+            return next((file[at][...] for at in of_name if at in file and file[at].size), None)
+    return None
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

@@ -160,11 +160,13 @@ def _check_frame(path: Path, text: str, of_transposed: bool | None) -> None:
         return
     if said[0].startswith("transposed") and not of_transposed:
         raise InputError(
-            f"{path}: is of transposed views; read the stack so (--tilt-axis horizontal, or the tilt axis on Align)"
+            f"{path}: is of transposed views, and the stack was read as it lies; read it with its axis along the rows "
+            "(--tilt-axis horizontal)"
         )
     if not said[0].startswith("transposed") and of_transposed:
         raise InputError(
-            f"{path}: is of views as in the file; read the stack so (--tilt-axis vertical, or the tilt axis on Align)"
+            f"{path}: is of views as they lie in the file, and those of the stack were transposed; read it with its "
+            "axis along the columns (--tilt-axis vertical)"
         )
 
 

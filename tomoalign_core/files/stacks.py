@@ -16,14 +16,14 @@ from tomoalign_core.config import InputError
 from tomoalign_core.files.angles import angles_from_text
 from tomoalign_core.files.counts import counts_to_attenuation
 from tomoalign_core.files.dead import listed, mend_unwritten
-from tomoalign_core.files.readers import RawStack, read_raw
+from tomoalign_core.files.readers import RawStack, read_field, read_raw
 from tomoalign_core.geometry import Float, Shifts, transposed
 
 Kind = Literal["auto", "attenuation", "counts"]
 TiltAxis = Literal["vertical", "horizontal"]
 
 MOST_ATTENUATION = 50.0  # of which nothing would come through
-SAY_SO = "if these are counts, say so (--kind counts, or Pixels are on the Align page)"
+SAY_SO = "if these are counts, give their flat fields (--flats) or say so (--kind counts); on Align, see Pixels are"
 MIN_VIEWS, MIN_PIXELS = 3, 8  # a sinusoid has three unknowns; the smallest detector a scan can be set to
 
 
@@ -177,18 +177,30 @@ def _take_fields(
     raw: RawStack, path: Path, flats_path: str | Path | None, darks_path: str | Path | None, kind: Kind
 ) -> None:
     """Put flat and dark fields from files of their own where those of the stack's own file are."""
-    given = {name: Path(field) for name, field in (("flat", flats_path), ("dark", darks_path)) if field is not None}
+    given: dict[Literal["flat", "dark"], Path] = {}
+    if flats_path is not None:
+        given["flat"] = Path(flats_path)
+    if darks_path is not None:
+        given["dark"] = Path(darks_path)
     if given and raw.says_attenuation:
         raise InputError(
             f"{path}: says itself that its pixels are attenuation; leave the {' and '.join(given)} fields out"
         )
     for name, field_path in given.items():
-        field = read_raw(field_path, None, None).data
-        if field.dtype.kind not in "biuf" or field.ndim not in (2, 3) or field.shape[-2:] != raw.data.shape[-2:]:
+        field = read_field(field_path, name)
+        if field.dtype.kind not in "biuf" or field.ndim not in (2, 3):
             raise InputError(
-                f"{field_path}: pixels of type {field.dtype} in the shape {field.shape}, and the stack's is "
-                f"{raw.data.shape}; expected {name} fields as large as its views"
+                f"{field_path}: holds pixels of type {field.dtype} in the shape {field.shape}; expected {name} fields"
             )
+        if field.shape[-2:] != raw.data.shape[-2:]:
+            sizes = " × ".join(map(str, field.shape[-2:])), " × ".join(map(str, raw.data.shape[-2:]))
+            raise InputError(
+                f"{field_path}: {name} fields of {sizes[0]} px, but the views of {path} have {sizes[1]} px"
+            )
+        if field_path.resolve() == path.resolve() and getattr(raw, name) is None:
+            raise InputError(f"{field_path}: is the stack itself, and names no {name} fields; give those")
+        if getattr(raw, name) is not None and field_path.resolve() != path.resolve():
+            raw.notes += (f"the {name} fields in the file were not used, but those of {field_path}",)
         setattr(raw, name, field)
     if "dark" in given and raw.flat is None and kind == "auto":
         raise InputError(
