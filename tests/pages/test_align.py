@@ -664,6 +664,7 @@ def test_downloads_hold_the_edited_table(stack: Path, saved: dict, scan: Simulat
         assert file["tomoalign"].attrs["model"] == "center-of-mass, 2 edits by hand"
         assert abs(file["tomoalign"].attrs["rotation_axis_px"] - (scan.proj.shape[2] - 1) / 2) < 1
     told = json.loads(saved["Settings (JSON)"])
+    assert told["address"]["path"] == str(stack) and told["transposed"] is False
     assert [edit["kind"] for edit in told["edits"]] == ["nudge", "use"]
     assert told["scores"]["left out"] == 1
 
