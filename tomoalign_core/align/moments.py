@@ -18,9 +18,10 @@ from scipy import linalg, ndimage
 
 from tomoalign_core.geometry import Float, centred_axis
 
-ORDER = 16  # the highest; the slices of higher ones are fast waves, which the field knows as well
-FAINTEST = 0.05  # of the brightest of the object in the mean over the views: where it is taken to end
-BESIDE_PX = 4.0  # that are counted beyond
+ORDER = 24  # the highest; the slices of higher ones are fast waves, which the field knows as well
+FAINTEST = 0.02  # of the brightest of the object in the mean of the views: where it is taken to end
+SURELY = 1.5  # times what noise leaves in the mean of so many pixels: less is not told from it
+BESIDE_PX = 1.0  # that are counted beyond
 BLUR_PX = 1.0
 RIDGE = 1e-4  # of what is known of each movement: those that all objects allow are not told
 
@@ -43,7 +44,7 @@ def told_by_moments(
     noise : standard deviation of a pixel.
     """
     n = len(angle)
-    polynomials, window = _polynomials(foretold)
+    polynomials, window = _polynomials(foretold, noise / np.sqrt(n))
     shown = (seen | ~window).all(2) & window.any(1)
     orders = polynomials.shape[2]
     moments = _moments(aligned, polynomials)
@@ -81,15 +82,16 @@ def _consistent(order: int, angle: Float, views: NDArray[np.bool_]) -> Float:
     return found
 
 
-def _polynomials(foretold: Stack) -> tuple[Float, NDArray[np.bool_]]:
+def _polynomials(foretold: Stack, noise_in_mean: float) -> tuple[Float, NDArray[np.bool_]]:
     """Orthonormal polynomials (V, U, orders) over the columns where each row shows the object, and those (V, U).
 
     Legendre's, but for the pixels. Rows that are too narrow for an order have zeros there.
     """
-    shown = ndimage.gaussian_filter(np.abs(foretold).mean(0, dtype=float), BLUR_PX)
+    shown = ndimage.gaussian_filter(foretold.mean(0, dtype=float), BLUR_PX)
     shown = np.maximum(shown, shown[:, ::-1])
     column = centred_axis(foretold.shape[2])
-    extent = np.where(shown > FAINTEST * shown.max(), np.abs(column), -np.inf).max(1) + BESIDE_PX
+    faintest = max(FAINTEST * shown.max(), SURELY * noise_in_mean)
+    extent = np.where(shown > faintest, np.abs(column), -np.inf).max(1) + BESIDE_PX
     window = np.abs(column) <= extent[:, None]
     width = window.sum(1)
     scaled = np.clip(column / np.maximum(extent, 1.0)[:, None], -1, 1)

@@ -22,7 +22,8 @@ NEAR_PX, NEAR_VIEWS = 1.5, 3.0  # over which slopes are compared with their nois
 LEAST_NOISE = 1e-9  # of stacks in units of their largest values
 NOISE_BLUR_PX = 3.0
 LEAST_SLOPE = 0.1  # of what slopes and noise come to: less is not told from none
-NOISE_MARGIN = 3.0  # times the variance of the noise that is taken out of slopes
+NOISE_MARGIN = 1.5  # times the variance of the noise that is taken out of slopes
+BEND = 0.01  # of the square of slopes across an edge: less along it is what pixels make of an edge that bends
 
 Stack = NDArray[np.floating]
 SlopeNoise = tuple[Float | float, Float | float]  # along u and along v
@@ -129,15 +130,16 @@ def _without_noise(across: Stack, down: Stack, noise: SlopeNoise) -> tuple[Stack
     """Slopes shrunk to what stands out of the noise, along an edge and across it each by itself.
 
     By Wiener's filter in the axes of the structure tensor (Förstner 1987), the mean of the outer product of the slopes
-    over near pixels and views.
+    over near pixels and views. Along an edge, slopes that are faint beside those across it are what the pixels make of
+    it, which cut it into steps: along a round rim a roll would pass for known that changes nothing.
     """
     a, d = across / noise[0], down / noise[1]
     aa, dd, ad = (ndimage.gaussian_filter(part, (NEAR_VIEWS, NEAR_PX, NEAR_PX)) for part in (a * a, d * d, a * d))
     middle, half = (aa + dd) / 2, (aa - dd) / 2
     apart = np.hypot(half, ad)
-    most, least = (
-        np.clip(1 - NOISE_MARGIN / np.maximum(size, 1e-30), 0, 1) for size in (middle + apart, middle - apart)
-    )
+    across_edge, along_edge = middle + apart, middle - apart
+    most = np.clip(1 - NOISE_MARGIN / np.maximum(across_edge, 1e-30), 0, 1)
+    least = np.clip(1 - (NOISE_MARGIN + BEND * across_edge) / np.maximum(along_edge, 1e-30), 0, 1)
     # the matrix with these as its eigenvalues, in the axes of the tensor
     mean, share = (most + least) / 2, (most - least) / 2 / np.maximum(apart, 1e-30)
     return (
