@@ -68,8 +68,8 @@ def test_what_is_still_does_not_move() -> None:
     still = views(HALF)
     _, found = told(still, still)
     for axis in ("dx", "dy"):
-        assert np.abs(remove_gauge(found[axis], HALF, axis=axis)).max() < 0.003
-    assert np.abs(without_lean(found["roll"])).max() < 0.003
+        assert np.abs(remove_gauge(found[axis], HALF, axis=axis)).max() < 0.004
+    assert np.abs(without_lean(found["roll"])).max() < 0.004
     assert max(np.ptp(found["gain"]), np.ptp(found["offset"])) < 0.01
 
 
@@ -126,3 +126,25 @@ def test_rows_that_were_not_seen_tell_nothing() -> None:
         without_lean(roll[others] * LEVER_PX, HALF[others]),
         atol=0.3 * np.abs(roll).max() * LEVER_PX,
     )
+
+
+def of_rolls(still: np.ndarray) -> float:
+    """The information on rolls of views whose outer columns were not seen, on nearly none of which the object is."""
+    seen = np.ones(still.shape, bool)
+    seen[..., :16] = seen[..., -16:] = False
+    return float(np.diag(told(still, still, seen=seen)[0])[2 * VIEWS : 3 * VIEWS].mean())
+
+
+def test_a_background_that_was_told_too_high_is_no_part_of_the_object() -> None:
+    assert of_rolls(views(HALF) - 0.05) > 0.9 * of_rolls(views(HALF)) > 0
+
+
+def test_noise_in_what_is_foretold_is_no_part_of_the_object() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.5 * NOISE, (VIEWS, ROWS, COLS))
+    assert of_rolls(views(HALF) + noise) > 0.9 * of_rolls(views(HALF))
+
+
+def test_nor_do_details_far_out_go_by_unseen() -> None:
+    """A faint blob farther out, where nothing was seen: the rows that it is in tell nothing."""
+    far = np.array([[31.0, 0.0, 12.0]])
+    assert of_rolls(views(HALF) + 0.5 * views(HALF, blobs=far)) < 0.9 * of_rolls(views(HALF))

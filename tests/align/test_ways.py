@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 import pytest
 
-from tomoalign_core.align import undo_shifts
+from tomoalign_core.align import undo_shifts, ways
 from tomoalign_core.align.field import Field
 from tomoalign_core.align.ways import LEVER_PX, PLAIN, Slopes, learn_slopes, noise_in_slope, ways_of
 from tomoalign_core.geometry import Shifts, angles, centred_axis
@@ -61,6 +63,20 @@ def test_noise_on_the_rim_of_a_round_body_is_no_change_by_a_roll() -> None:
     assert size_of_roll(round_body, PLAIN) > 0.1 * clean
     assert size_of_roll(round_body, known) < 0.02 * clean
     assert size_of_roll(long_body, known) == pytest.approx(clean, rel=0.2)
+
+
+def test_the_steps_of_a_round_rim_are_no_change_by_a_roll() -> None:
+    """Of a ball, whose rim is as steep as pixels allow; beside it, a long body that does change."""
+    ball = np.sqrt(np.clip(1 - (V**2 + U**2) / 14.3**2, 0, None)).astype(np.float32)
+    known = Slopes(noise=(0.01, 0.01))
+
+    def size_of_roll(body: np.ndarray, bend: float) -> float:
+        with mock.patch.object(ways, "BEND", bend):
+            return float((ways_of(body, seen(), row=0.0, slopes=known)[2] ** 2).mean())
+
+    ball = np.broadcast_to(ball, (VIEWS, ROWS, COLS))
+    assert size_of_roll(ball, ways.BEND) < 0.5 * size_of_roll(ball, 0.0)
+    assert size_of_roll(ellipse(8, 18), ways.BEND) == pytest.approx(size_of_roll(ellipse(8, 18), 0.0), rel=0.02)
 
 
 def learned(body: np.ndarray, *, noise: float = NOISE, **asked: object) -> tuple[Field, Slopes]:

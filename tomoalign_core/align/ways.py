@@ -138,8 +138,11 @@ def _without_noise(across: Stack, down: Stack, noise: SlopeNoise) -> tuple[Stack
     middle, half = (aa + dd) / 2, (aa - dd) / 2
     apart = np.hypot(half, ad)
     across_edge, along_edge = middle + apart, middle - apart
-    most = np.clip(1 - NOISE_MARGIN / np.maximum(across_edge, 1e-30), 0, 1)
-    least = np.clip(1 - (NOISE_MARGIN + BEND * across_edge) / np.maximum(along_edge, 1e-30), 0, 1)
+    faintest = NOISE_MARGIN + BEND * across_edge
+    most, least = (
+        1 - NOISE_MARGIN / np.maximum(across_edge, NOISE_MARGIN),
+        1 - faintest / np.maximum(along_edge, faintest),
+    )
     # the matrix with these as its eigenvalues, in the axes of the tensor
     mean, share = (most + least) / 2, (most - least) / 2 / np.maximum(apart, 1e-30)
     return (
