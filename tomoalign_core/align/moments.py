@@ -72,6 +72,28 @@ def told_by_moments(
     return believed, likeliest
 
 
+def share_in_view(foretold: Stack, *, noise: float) -> float:
+    """The share of the rows of an object in which it ends on both sides of the view.
+
+    Parameters
+    ----------
+    foretold, noise : as for ``told_by_moments``.
+    """
+    extent = _extent(foretold, noise / np.sqrt(len(foretold)))
+    rows = np.isfinite(extent)
+    return float((extent[rows] < foretold.shape[2] / 2).mean()) if rows.any() else 0.0
+
+
+def _extent(foretold: Stack, noise_in_mean: float) -> Float:
+    """How far from the middle each row shows the object, px, and ``BESIDE_PX`` more: (V,), -inf where nowhere."""
+    shown = ndimage.gaussian_filter(foretold.mean(0, dtype=float), BLUR_PX)
+    shown = np.maximum(shown, shown[:, ::-1])
+    faintest = max(FAINTEST * shown.max(), SURELY * noise_in_mean)
+    column = np.abs(centred_axis(foretold.shape[2]))
+    found: Float = np.where(shown > faintest, column, -np.inf).max(1) + BESIDE_PX
+    return found
+
+
 def _consistent(order: int, angle: Float, views: NDArray[np.bool_]) -> Float:
     """The projector (N, N) onto how a moment of this order may go over the angle, in the views in which it is known."""
     waves = [np.exp(1j * frequency * angle) for frequency in range(order % 2, order + 1, 2)]
@@ -87,12 +109,9 @@ def _polynomials(foretold: Stack, noise_in_mean: float) -> tuple[Float, NDArray[
 
     Legendre's, but for the pixels. Rows that are too narrow for an order have zeros there.
     """
-    shown = ndimage.gaussian_filter(foretold.mean(0, dtype=float), BLUR_PX)
-    shown = np.maximum(shown, shown[:, ::-1])
-    column = centred_axis(foretold.shape[2])
-    faintest = max(FAINTEST * shown.max(), SURELY * noise_in_mean)
-    extent = np.where(shown > faintest, np.abs(column), -np.inf).max(1) + BESIDE_PX
-    window = np.abs(column) <= extent[:, None]
+    column, extent = centred_axis(foretold.shape[2]), _extent(foretold, noise_in_mean)
+    ends = extent < len(column) / 2  # else it goes on beside the view, and what of it is seen changes
+    window = (np.abs(column) <= extent[:, None]) & ends[:, None]
     width = window.sum(1)
     scaled = np.clip(column / np.maximum(extent, 1.0)[:, None], -1, 1)
     polynomials = np.linalg.qr(legendre.legvander(scaled, ORDER) * window[..., None])[0]

@@ -27,7 +27,7 @@ from tomoalign_core.align.beforehand import (
     prior_of,
 )
 from tomoalign_core.align.field import FILL_ROUNDS, Field
-from tomoalign_core.align.moments import told_by_moments
+from tomoalign_core.align.moments import share_in_view, told_by_moments
 from tomoalign_core.align.noise import UnevenNoise, noise_floor, noise_of, uneven_noise
 from tomoalign_core.align.outline import background_of, cut_of, place_of_object, with_object_aside
 from tomoalign_core.align.pattern import fixed_pattern
@@ -45,6 +45,7 @@ SURE = 5.0  # times what chance explains: rolls of a start that explain less are
 LEAST_SIGMA = 0.65
 SLANTED_DEG = 10.0  # from here on a column that is as narrow as the view runs into its sides, until it is stood up
 MOST_SIGMA = 0.93  # in dx, where views move: so much better than the start it is, whatever the likelihood is believed
+MOST_ROWS = 0.8  # of the object end in view: fewer, and the moments have no say in dx
 OWN_SHARE = 0.2  # of what the moments tell, that the field has not told already: so much counts in σ
 SURE_OF_TILT = 1.5  # times what chance explains: a tilt of the axis
 STANDS_DEG = 0.02  # less is left of it
@@ -90,7 +91,8 @@ class Together:
         if abs(start.axis_tilt_deg) < SLANTED_DEG and cut_of(self._proj).sides:
             self._cut = self._cut._replace(sides=True)  # what was not seen at a side is filled in fainter
         self._belief = belief_of(self._cut, start, clear=self._clear)
-        self._moments_move_dx = moments_move_dx(self._cut, angle, clear=self._clear)
+        in_view = share_in_view(self._foretold[:, ROWS_BEYOND:-ROWS_BEYOND], noise=self._noise)
+        self._moments_move_dx = in_view > MOST_ROWS and moments_move_dx(self._cut, angle, clear=self._clear)
         self._asks_for_roll = self._belief[2] > 0
         # rolls have that of theirs; and three views show what they may of any
         self._asks_for_tilt = float(np.ptp(start.roll_deg)) == 0.0 and n >= LEAST_VIEWS_OF_TILT
