@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tomoalign_core.align.moments import told_by_moments
+from tomoalign_core.align.moments import share_in_view, told_by_moments
 from tomoalign_core.align.ways import LEVER_PX, PLAIN, ways_of
 from tomoalign_core.geometry import Float, angles, centred_axis, remove_gauge
 
@@ -148,3 +148,17 @@ def test_nor_do_details_far_out_go_by_unseen() -> None:
     """A faint blob farther out, where nothing was seen: the rows that it is in tell nothing."""
     far = np.array([[31.0, 0.0, 12.0]])
     assert of_rolls(views(HALF) + 0.5 * views(HALF, blobs=far)) < 0.9 * of_rolls(views(HALF))
+
+
+def test_how_much_of_an_object_ends_in_view() -> None:
+    """One of four blobs, each as high as the others, lies at the edge of the view."""
+    spread = np.array([[9.0, 0.0, -20.0], [5.0, 0.0, -7.0], [0.0, 5.0, 7.0], [38.0, 0.0, 20.0]])
+    assert share_in_view(views(HALF, blobs=spread[:3]), noise=NOISE) == 1.0
+    assert share_in_view(views(HALF, blobs=spread), noise=NOISE) == pytest.approx(0.8, abs=0.1)
+    assert share_in_view(np.zeros((VIEWS, ROWS, COLS)), noise=NOISE) == 0.0
+
+
+def test_rows_in_which_the_object_goes_on_beside_the_view_tell_nothing() -> None:
+    inside, beside = (views(HALF, blobs=np.array([[10.0, 0.0, 0.0], [far, 0.0, 0.0]])) for far in (25.0, 38.0))
+    something, little = (np.trace(told(still, still)[0]) for still in (inside, beside))
+    assert little < 0.1 * something
