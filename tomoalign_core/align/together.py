@@ -117,7 +117,7 @@ class Together:
             self._asks_for_roll = False
             # noise is taken out of slopes by what is near, the view itself included: then chance explains more; and by
             # fine details, in which the model errs most, it does as well
-            plain = ways_of(told, seen, row=self._row, slopes=PLAIN)
+            plain = ways_of(told, seen, row=self._row, slopes=PLAIN._replace(bend=self._slopes.bend))
             self._explained = self._explained_by_roll(*self._told_by_field(whole, plain, share))
             if self._explained < self._by_chance:
                 self._belief = (*self._belief[:2], 0.0, *self._belief[3:])

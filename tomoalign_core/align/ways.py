@@ -37,10 +37,12 @@ class Slopes(NamedTuple):
     ----------
     sharp : the share of fine details that is kept: of those that are noise, none.
     noise : what noise leaves in the slopes, standard deviation: one for all pixels, or by pixel (V, U).
+    bend : of the square of slopes across an edge, what pixels may make of it along the edge.
     """
 
     sharp: tuple[float, float] = (1.0, 1.0)
     noise: SlopeNoise = NO_NOISE
+    bend: float = BEND
 
 
 PLAIN = Slopes(sharp=(0.0, 0.0))  # of blurred templates, which show nothing of what the model errs by
@@ -58,7 +60,7 @@ def ways_of(told: Stack, seen: NDArray[np.bool_], *, row: float, slopes: Slopes)
     """
     across, down = _slopes_of(told, slopes.sharp)
     v, u = centred_axis(told.shape[1])[:, None] - row, centred_axis(told.shape[2])
-    clear_across, clear_down = _without_noise(across, down, slopes.noise)
+    clear_across, clear_down = _without_noise(across, down, slopes.noise, slopes.bend)
     roll = (v * clear_across - u * clear_down) / LEVER_PX
     return [way * seen for way in (-across, -down, roll, told, np.ones_like(across))]
 
@@ -68,7 +70,7 @@ def learn_slopes(field: Field, whole: Stack, share: Stack, *, noise: float, clea
 
     Noise in the views leaves its own in what they foretell. Of fine details that share is kept which is not noise, as
     by Wiener's filter; and less where the noise is hardly more than what pixels leave of sharp edges, which passes for
-    details that no other view shows.
+    details that no other view shows. Where there is no noise but that, all that is along edges is kept.
 
     Parameters
     ----------
@@ -89,14 +91,14 @@ def learn_slopes(field: Field, whole: Stack, share: Stack, *, noise: float, clea
         clear * max(0.0, 1 - of_noise / max(of_all, 1e-30))
         for of_noise, of_all in zip(noise_in_fine, in_fine, strict=True)
     )
-    sharp = sharp_across, sharp_down
+    sharp, bend = (sharp_across, sharp_down), BEND if clear > 0 else 0.0
     slopes = _slopes_of(noise_told, sharp)
     if even:
         across, down = (max(float(slope.std()), LEAST_NOISE) for slope in slopes)
-        return Slopes(sharp, (across, down))
+        return Slopes(sharp, (across, down), bend)
     power = (ndimage.gaussian_filter((slope**2).mean(0), NOISE_BLUR_PX) for slope in slopes)
     across_by_pixel, down_by_pixel = (np.sqrt(one).clip(LEAST_NOISE) for one in power)
-    return Slopes(sharp, (across_by_pixel, down_by_pixel))
+    return Slopes(sharp, (across_by_pixel, down_by_pixel), bend)
 
 
 def noise_in_slope(slope: Stack, seen: NDArray[np.bool_], noise: Float | float) -> float:
@@ -126,7 +128,7 @@ def _fine(told: Stack) -> Stack:
     return found
 
 
-def _without_noise(across: Stack, down: Stack, noise: SlopeNoise) -> tuple[Stack, Stack]:
+def _without_noise(across: Stack, down: Stack, noise: SlopeNoise, bend: float) -> tuple[Stack, Stack]:
     """Slopes shrunk to what stands out of the noise, along an edge and across it each by itself.
 
     By Wiener's filter in the axes of the structure tensor (Förstner 1987), the mean of the outer product of the slopes
@@ -138,7 +140,7 @@ def _without_noise(across: Stack, down: Stack, noise: SlopeNoise) -> tuple[Stack
     middle, half = (aa + dd) / 2, (aa - dd) / 2
     apart = np.hypot(half, ad)
     across_edge, along_edge = middle + apart, middle - apart
-    faintest = NOISE_MARGIN + BEND * across_edge
+    faintest = NOISE_MARGIN + bend * across_edge
     most, least = (
         1 - NOISE_MARGIN / np.maximum(across_edge, NOISE_MARGIN),
         1 - faintest / np.maximum(along_edge, faintest),
