@@ -177,6 +177,14 @@ def test_slow_dx_of_a_wedge_is_told_by_moments(monkeypatch: pytest.MonkeyPatch) 
     assert np.mean(ratios) < 0.85 * np.mean(without)
 
 
+def test_moments_have_no_say_in_dx_of_a_column_with_something_faint_that_goes_on_beside_the_view() -> None:
+    alone = scan().proj.numpy()
+    assert Joint(alone, scan().angle_rad, looks()).moves_dx
+    beside = alone.copy()
+    beside[:, :20, 32:] += 0.06 * alone.max()
+    assert not Joint(beside, scan().angle_rad, looks()).moves_dx
+
+
 def test_slow_movements_in_dx_stay_the_more_the_larger_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of blobs, which the border does not cut off: there dx is refined."""
     blobs = simulate(
