@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tomoalign_core.align import beforehand
-from tomoalign_core.align.beforehand import believed, moments_believed, moments_move_dx, prior_of
+from tomoalign_core.align.beforehand import believed, moments_believed, moments_in_dx, prior_of
 from tomoalign_core.align.outline import Cut
 from tomoalign_core.geometry import Shifts, angles
 
@@ -55,7 +55,7 @@ def test_slow_dx_is_believed_less_the_slowest_least_and_no_more_beyond_a_size() 
     slow, fast = (np.concatenate([np.cos(m * ANGLE), np.zeros(4 * N)]) for m in (5, 21))
 
     def told(wave: np.ndarray, pixels: int) -> float:
-        return float(wave @ believed(seen, belief, ANGLE, WHOLE, pixels=pixels) @ wave / (wave @ wave))
+        return float(wave @ believed(seen, belief, ANGLE, WHOLE, pixels=pixels, moments=True) @ wave / (wave @ wave))
 
     slowest = np.concatenate([np.cos(3 * ANGLE), np.zeros(4 * N)])
     assert told(fast, few) == pytest.approx(1, abs=0.05)
@@ -66,7 +66,7 @@ def test_slow_dx_is_believed_less_the_slowest_least_and_no_more_beyond_a_size() 
 
 
 def test_a_roll_that_goes_once_around_is_believed_less() -> None:
-    found = believed(np.eye(5 * N), (1.0,) * 5, ANGLE, WHOLE, pixels=1)[2 * N : 3 * N, 2 * N : 3 * N]
+    found = believed(np.eye(5 * N), (1.0,) * 5, ANGLE, WHOLE, pixels=1, moments=True)[2 * N : 3 * N, 2 * N : 3 * N]
     once = np.cos(ANGLE + 0.3) / np.linalg.norm(np.cos(ANGLE + 0.3))
     assert once @ found @ once == pytest.approx(beforehand.LEAN_BELIEF)
     often = np.sign(np.cos(9 * ANGLE))
@@ -77,7 +77,9 @@ def test_where_top_and_bottom_cut_the_object_slow_dy_is_believed_less() -> None:
     slow, fast = (np.concatenate([NOTHING, np.cos(m * ANGLE), np.zeros(3 * N)]) for m in (2, 20))
     for wave, told in ((slow, beforehand.BORDER_BELIEF), (fast, 1.0)):
         cuts = (Cut(sides=False, ends=True, through=through) for through in (True, False))
-        cut, whole = (wave @ believed(np.eye(5 * N), (1.0,) * 5, ANGLE, one, pixels=1) @ wave for one in cuts)
+        cut, whole = (
+            wave @ believed(np.eye(5 * N), (1.0,) * 5, ANGLE, one, pixels=1, moments=True) @ wave for one in cuts
+        )
         assert cut / whole == pytest.approx(told, rel=0.02)
 
 
@@ -88,44 +90,53 @@ def some_information() -> np.ndarray:
 
 def test_moments_tell_what_is_asked_whatever_dx_does() -> None:
     information = some_information()
-    found = moments_believed(information, ANGLE, pixels=1, dx=False, rolls=True)
+    found = moments_believed(information, ANGLE, highest_in_dx=0, rolls=True)
     assert not found[:N].any() and not found[:, :N].any()
     # the covariance of all others is what it is with dx unknown
     rest = slice(N, None)
     belief = np.repeat(np.sqrt(beforehand.MOMENTS_BELIEF[1:]), N)
     expected = np.linalg.inv(np.linalg.inv(information)[rest, rest]) * belief[:, None] * belief
     np.testing.assert_allclose(found[rest, rest], expected, rtol=0.05, atol=0.002 * expected.max())
-    still = moments_believed(information, ANGLE, pixels=1, dx=False, rolls=False)
+    still = moments_believed(information, ANGLE, highest_in_dx=0, rolls=False)
     assert not still[2 * N : 3 * N].any() and still[N : 2 * N].any()
 
 
-def test_moments_of_a_wedge_tell_slow_dx_only() -> None:
-    angle = angles(N, range_deg=120)
-    found = moments_believed(some_information(), angle, pixels=1, dx=True, rolls=True)[:N, :N]
-    slow, fast = np.cos(3 * angle), np.cos(31 * angle)
-    ways = beforehand.slow_movements(angle, "dx", beforehand.SLOW_HARMONIC)
-    fast -= ways @ (ways.T @ fast)
-    assert fast @ found @ fast < 0.01 * (slow @ found @ slow)
+def test_moments_tell_slow_dx_only() -> None:
+    def told(highest: int) -> float:
+        found = moments_believed(some_information(), ANGLE, highest_in_dx=highest, rolls=True)[:N, :N]
+        slow, fast = np.cos(3 * ANGLE), np.cos(35 * ANGLE)
+        ways = beforehand.slow_movements(ANGLE, "dx", beforehand.MOMENTS_HARMONIC)
+        fast -= ways @ (ways.T @ fast)
+        return (fast @ found @ fast) / (slow @ found @ slow)
+
+    assert told(beforehand.MOMENTS_HARMONIC) < 0.01
+    assert told(beforehand.ALL_HARMONICS) > 0.3
 
 
-def test_moments_of_large_stacks_are_believed_less_in_dx_and_dy() -> None:
-    small, large = (
-        np.diag(moments_believed(some_information(), ANGLE, pixels=pixels, dx=True, rolls=True)).reshape(5, N).mean(1)
-        for pixels in (1, int(4 * beforehand.SLOW_PIXELS))
-    )
-    assert large / small == pytest.approx([0.25, 0.25, 1, 1, 1])
+def test_slow_dy_and_rolls_of_large_stacks_are_left_to_the_moments() -> None:
+    def told(kind: int, harmonic: int, *, moments: bool) -> float:
+        wave = np.zeros((5, N))
+        wave[kind] = np.cos(harmonic * ANGLE)
+        found = believed(
+            np.eye(5 * N), (1.0,) * 5, ANGLE, WHOLE, pixels=int(4 * beforehand.SLOW_PIXELS), moments=moments
+        )
+        return float(wave.ravel() @ found @ wave.ravel() / (wave**2).sum())
+
+    for kind, slow in ((1, 2), (2, 5)):
+        assert told(kind, slow, moments=True) == pytest.approx(0.25, rel=0.02)
+        assert told(kind, slow, moments=False) == pytest.approx(1, rel=0.02)
+        assert told(kind, 20 + slow, moments=True) == pytest.approx(1, abs=0.1)
 
 
 @pytest.mark.parametrize(
-    ("cut", "range_deg", "clear", "moves"),
+    ("cut", "clear", "highest"),
     [
-        (Cut(sides=False, ends=False), 180, 1.0, False),
-        (Cut(sides=False, ends=False), 120, 1.0, True),
-        (Cut(sides=False, ends=False), 120, 0.0, False),
-        (Cut(sides=False, ends=True, through=True), 180, 1.0, True),
-        (Cut(sides=False, ends=True, through=True), 180, 0.1, False),
-        (Cut(sides=False, ends=True), 180, 1.0, False),
+        (Cut(sides=False, ends=False), 1.0, beforehand.MOMENTS_HARMONIC),
+        (Cut(sides=False, ends=False), 0.0, 0),
+        (Cut(sides=False, ends=True, through=True), 1.0, beforehand.ALL_HARMONICS),
+        (Cut(sides=False, ends=True, through=True), 0.1, 0),
+        (Cut(sides=False, ends=True), 1.0, 0),
     ],
 )
-def test_where_moments_move_dx(cut: Cut, range_deg: float, clear: float, moves: bool) -> None:
-    assert moments_move_dx(cut, angles(N, range_deg=range_deg), clear=clear) == moves
+def test_how_far_moments_are_believed_in_dx(cut: Cut, clear: float, highest: int) -> None:
+    assert moments_in_dx(cut, clear=clear) == highest

@@ -11,7 +11,7 @@ from scipy import linalg
 
 from tomoalign_core.align.outline import Cut
 from tomoalign_core.align.ways import LEVER_PX
-from tomoalign_core.geometry import Float, Shifts, is_wedge
+from tomoalign_core.geometry import Float, Shifts
 
 ROLL_SIGMA_DEG, ROLL_SIGMA = 0.35, 1 / 3  # of the start's roll: at least, and as a fraction of the rolls it found
 LEAN = 10.0  # times the variance, of rolls that go once around: an object that leans shows nearly the same
@@ -29,15 +29,16 @@ LEAN_BELIEF = 0.1  # of that, in rolls that go once around, which the field take
 SLOW_HARMONIC, SLOW_BELIEF = 9, 1 / 3
 SLOWEST_HARMONIC, SLOWEST_BELIEF = 3, 1 / 15
 # Slow ones are told wrongly in the same way however many pixels there are: what the likelihood is taken to know of them
-# does not grow beyond that of so many.
+# does not grow beyond that of so many. So are those of rolls, and in dy up to another harmonic; the moments tell both.
 SLOW_PIXELS = 5e5
-# In dy, up to this harmonic, where top and bottom cut the object off: what comes and goes there goes as slowly.
+# In dy as well where top and bottom cut the object off: what comes and goes there goes as slowly.
 BORDER_HARMONIC, BORDER_BELIEF = 4, 0.1
-# The same of the moments of the rows. In dx they hang on where the object ends, which the start knew as well, but in a
-# wedge, of which it learned little; or where top and bottom cut the object off, and it has straight sides.
+# The same of the moments of the rows. In dx they hang on where the object ends, and tell of faster movements no more
+# than the field does: up to this harmonic.
 MOMENTS_BELIEF = (1.0, 0.8, 1.0, 1.0, 1.0)
+MOMENTS_HARMONIC, ALL_HARMONICS = 25, 1_000_000
 FREE_RIDGE = 1e-3  # of what is known of each movement in dx: the gauge is not
-CLEAR = 0.5  # of the noise is not its floor: below, such ends are no sharper than what pixels leave of the moments
+CLEAR = 0.5  # of the noise is not its floor: below, straight sides are no sharper than what pixels leave of the moments
 
 
 def prior_of(start: Shifts, *, largest: float) -> Float:
@@ -81,20 +82,31 @@ def belief_of(cut: Cut, start: Shifts, *, clear: float) -> tuple[float, ...]:
     return tuple(belief)
 
 
-def believed(information: Float, belief: tuple[float, ...], angle: Float, cut: Cut, *, pixels: int) -> Float:
-    """The information (5 N, 5 N) of the likelihood of a stack of so many pixels, as far as it is believed."""
+def believed(
+    information: Float, belief: tuple[float, ...], angle: Float, cut: Cut, *, pixels: int, moments: bool
+) -> Float:
+    """The information (5 N, 5 N) of the likelihood of a stack of so many pixels, as far as it is believed.
+
+    Parameters
+    ----------
+    moments : whether those of the rows tell as well: slow movements, of large stacks, better than the likelihood.
+    """
     n = len(angle)
     root = np.repeat(np.sqrt(belief), n)
     found: Float = root[:, None] * information * root
     slow = slow_movements(angle, "dx", SLOW_HARMONIC)
     slowest = slow_movements(angle, "dx", SLOWEST_HARMONIC).shape[1]
-    share = np.full(slow.shape[1], SLOW_BELIEF * min(1.0, SLOW_PIXELS / pixels))
+    no_more = min(1.0, SLOW_PIXELS / pixels)
+    share = np.full(slow.shape[1], SLOW_BELIEF * no_more)
     share[:slowest] *= SLOWEST_BELIEF / SLOW_BELIEF
     lean = np.linalg.qr(np.stack([np.cos(angle), np.sin(angle)], 1))[0]
     less = [(0, slow, share), (2, lean, np.full(lean.shape[1], LEAN_BELIEF))]
-    if cut.through:
-        slow = slow_movements(angle, "dy", BORDER_HARMONIC)
-        less.append((1, slow, np.full(slow.shape[1], BORDER_BELIEF)))
+    of_dy = (BORDER_BELIEF if cut.through else 1.0) * (no_more if moments else 1.0)
+    slow = slow_movements(angle, "dy", BORDER_HARMONIC)
+    less.append((1, slow, np.full(slow.shape[1], of_dy)))
+    if moments:
+        rolls = slow_movements(angle, "dx", SLOW_HARMONIC)[:, lean.shape[1] :]
+        less.append((2, rolls, np.full(rolls.shape[1], no_more)))
     for kind, ways, shares in less:
         part = slice(kind * n, (kind + 1) * n)
         keep = np.eye(n) - (ways * (1 - np.sqrt(shares))) @ ways.T
@@ -103,33 +115,36 @@ def believed(information: Float, belief: tuple[float, ...], angle: Float, cut: C
     return found
 
 
-def moments_move_dx(cut: Cut, angle: Float, *, clear: float) -> bool:
-    """Whether moments are believed in dx: in a wedge, and of an object with straight sides from top to bottom."""
-    return (cut.through and clear > CLEAR) if cut.ends else is_wedge(angle) and clear > 0
+def moments_in_dx(cut: Cut, *, clear: float) -> int:
+    """The highest harmonic of the angle up to which moments are believed in dx; 0 if they are not.
+
+    If top and bottom cut the object off, they are where it has straight sides; those show any movement.
+    """
+    if cut.ends:
+        return ALL_HARMONICS if cut.through and clear > CLEAR else 0
+    return MOMENTS_HARMONIC if clear > 0 else 0
 
 
-def moments_believed(information: Float, angle: Float, *, pixels: int, dx: bool, rolls: bool) -> Float:
-    """The information (5 N, 5 N) of the moments of a stack of so many pixels, as far as it is believed.
+def moments_believed(information: Float, angle: Float, *, highest_in_dx: int, rolls: bool) -> Float:
+    """The information (5 N, 5 N) of the moments of a stack, as far as it is believed.
 
     Parameters
     ----------
-    dx : whether it is in dx; of a wedge, in slow movements.
+    highest_in_dx : see ``moments_in_dx``.
     rolls : whether views may roll.
     """
     n = len(angle)
-    if not dx or is_wedge(angle):
-        # what is told of the others holds whatever the movements in dx are that are not asked for
-        free = np.eye(len(information), n)
-        if dx:
-            slow = slow_movements(angle, "dx", SLOW_HARMONIC)
-            free = free @ np.linalg.svd(slow)[0][:, slow.shape[1] :]  # none of few views, all of which are slow
-        across = information @ free
-        own = free.T @ across
-        size = np.diag(own)
-        ridge = np.diag(FREE_RIDGE * size + 1e-9 * size.max(initial=0) + 1e-30)  # a view may not be told of at all
-        information = information - across @ linalg.solve(own + ridge, across.T)
-    share = min(1.0, SLOW_PIXELS / pixels)
-    belief = np.array(MOMENTS_BELIEF) * (share * dx, share, rolls, 1, 1)
+    # what is told of the others holds whatever the movements in dx are that are not asked for
+    free = np.eye(len(information), n)
+    if highest_in_dx:
+        asked = slow_movements(angle, "dx", highest_in_dx) if highest_in_dx < n else np.eye(n)
+        free = free @ np.linalg.svd(asked)[0][:, asked.shape[1] :]  # none of few views, all of which are slow
+    across = information @ free
+    own = free.T @ across
+    size = np.diag(own)
+    ridge = np.diag(FREE_RIDGE * size + 1e-9 * size.max(initial=0) + 1e-30)  # a view may not be told of at all
+    information = information - across @ linalg.solve(own + ridge, across.T)
+    belief = np.array(MOMENTS_BELIEF) * (highest_in_dx > 0, 1, rolls, 1, 1)
     root = np.repeat(np.sqrt(belief), n)
     found: Float = root[:, None] * information * root
     return found

@@ -19,7 +19,7 @@ from scipy import linalg, ndimage
 from tomoalign_core.geometry import Float, centred_axis
 
 ORDER = 24  # the highest; the slices of higher ones are fast waves, which the field knows as well
-FAINTEST = 0.02  # of the brightest of the object in the mean of the views: where it is taken to end
+FAINTEST = 0.005  # of the brightest of the object in the mean of the views: where it is taken to end
 SURELY = 1.5  # times what noise leaves in the mean of so many pixels: less is not told from it
 BESIDE_PX = 1.0  # that are counted beyond
 BLUR_PX = 1.0

@@ -23,7 +23,7 @@ from tomoalign_core.align.beforehand import (
     belief_of,
     believed,
     moments_believed,
-    moments_move_dx,
+    moments_in_dx,
     prior_of,
 )
 from tomoalign_core.align.field import FILL_ROUNDS, Field
@@ -92,7 +92,7 @@ class Together:
             self._cut = self._cut._replace(sides=True)  # what was not seen at a side is filled in fainter
         self._belief = belief_of(self._cut, start, clear=self._clear)
         in_view = share_in_view(self._foretold[:, ROWS_BEYOND:-ROWS_BEYOND], noise=self._noise)
-        self._moments_move_dx = in_view > MOST_ROWS and moments_move_dx(self._cut, angle, clear=self._clear)
+        self._moments_in_dx = moments_in_dx(self._cut, clear=self._clear) if in_view > MOST_ROWS else 0
         self._asks_for_roll = self._belief[2] > 0
         # rolls have that of theirs; and three views show what they may of any
         self._asks_for_tilt = float(np.ptp(start.roll_deg)) == 0.0 and n >= LEAST_VIEWS_OF_TILT
@@ -124,12 +124,15 @@ class Together:
         ridge = 1e-9 * np.diag(information).max()
         information += np.diag(1e-6 * np.diag(information) + ridge)
         wanted = linalg.solve(information, slope, assume_a="pos")
-        information = believed(information, self._belief, self._angle, self._cut, pixels=self._proj.size)
+        moments = not self._cut.sides and self._clear > 0
+        information = believed(
+            information, self._belief, self._angle, self._cut, pixels=self._proj.size, moments=moments
+        )
         precision = information + self._noise**2 * self._prior + ridge * np.eye(len(slope))
         away = self._noise**2 * self._prior @ self._from_start().ravel()
         wanted = information @ wanted - away
         known = precision
-        if not self._cut.sides and self._clear > 0:
+        if moments:
             told, likeliest = self._told_by_moments(whole, seen, ways)
             known = precision + OWN_SHARE * told
             precision = precision + told
@@ -182,9 +185,8 @@ class Together:
             noise=self._noise,
         )  # fmt: skip
         information = moments_believed(
-            self._clear * information, self._angle, pixels=self._proj.size,
-            dx=self._moments_move_dx, rolls=self._belief[2] > 0,
-        )  # fmt: skip
+            self._clear * information, self._angle, highest_in_dx=self._moments_in_dx, rolls=self._belief[2] > 0
+        )
         return information, likeliest
 
     def _explained_by_roll(self, information: Float, slope: Float) -> float:
@@ -264,12 +266,12 @@ class Together:
     @property
     def moves_dx(self) -> bool:
         """Whether the likelihood or the moments have a say in dx."""
-        return self._belief[0] > 0 or self._moments_move_dx
+        return self._belief[0] > 0 or self._moments_in_dx > 0
 
     def leave_dx(self) -> None:
         """Go back to the start, and leave dx there from now on."""
         self.table, self._belief = self._start, (0.0, *self._belief[1:])
-        self._moments_move_dx = False
+        self._moments_in_dx = 0
 
     def at_home(self) -> Shifts:
         """The table, of an object that sits where the start had it."""
