@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tomoalign_core.align import find_shifts, together
+from tomoalign_core.align import together
 from tomoalign_core.align.joint import Joint
 from tomoalign_core.align.noise import UnevenNoise, noise_of, uneven_noise
+from tomoalign_core.align.predict import predict_shifts
 from tomoalign_core.config import MisalignConfig, NoiseConfig, PhantomConfig, ScanConfig, SimulationConfig
+from tomoalign_core.learn.weights import load_weights
 from tomoalign_core.metrics import score_shifts
 from tomoalign_core.simulate import LabelledScan, simulate
 
@@ -75,7 +77,7 @@ def test_pixels_behind_what_absorbs_much_count_the_less(monkeypatch: pytest.Monk
     ratios = []
     for seed in (1, 2, 3):
         one, stack = dense(seed)
-        start = find_shifts(stack, one.angle_rad)
+        start = predict_shifts(stack, one.angle_rad, load_weights("pretrained"))
         errors = []
         for known in (uneven_noise, lambda *_: None):
             monkeypatch.setattr(together, "uneven_noise", known)

@@ -173,6 +173,22 @@ def test_the_command_prints_a_line_for_each_method_and_writes_all_figures(
     assert 0 < json.loads(out.read_text())[2]["dx_px"] < 0.3
 
 
+def test_networks_look_for_the_tilt_of_the_axis_from_where_they_are_told(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+
+    def answer(proj: np.ndarray, angle_rad: np.ndarray, *_: object, axis_tilt_deg: float, **__: object) -> Shifts:
+        begun.append(axis_tilt_deg)
+        still = np.zeros(len(proj))
+        return Shifts.from_arrays(angle_rad=angle_rad, dx_px=still, dy_px=still)
+
+    monkeypatch.setattr("tomoalign_core.align.answer.answer", answer)
+    bench_scan(file, method=["network", "center-of-mass", "network+refine"], axis_tilt=-40.0)
+    bench_scan(file, method=["network"])
+    assert begun == [-40.0, -40.0, 0.0]
+
+
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
@@ -180,6 +196,8 @@ def test_the_command_prints_a_line_for_each_method_and_writes_all_figures(
         ({"model": "nonsense"}, "nonsense"),
         ({"tilt_axis": "slanted"}, "--tilt-axis slanted"),
         ({"kind": "rays"}, "--kind rays"),
+        ({"axis_tilt": 95.0}, "bench scan: --axis-tilt 95 is outside"),
+        ({"axis_tilt": 5.0, "method": ["center-of-mass"]}, "--axis-tilt 5 is for a network"),
         ({"json_path": Path("/nowhere/a.json")}, "/nowhere does not exist"),
         ({"reference": Path("/nowhere/a.csv")}, "no such shift table"),
     ],

@@ -240,11 +240,18 @@ def _limit_of(scan: LabelledScan, clean: np.ndarray, cols: int | None) -> Limit:
     )
 
 
-def finder(method: str, model: str, device: str) -> Callable[[np.ndarray, np.ndarray], Shifts]:
-    """What finds the shifts of a stack and its angles by a method, of this package or a rival."""
+def finder(
+    method: str, model: str, device: str, *, axis_tilt_deg: float = 0.0
+) -> Callable[[np.ndarray, np.ndarray], Shifts]:
+    """What finds the shifts of a stack and its angles by a method, of this package or a rival.
+
+    ``axis_tilt_deg`` is from where networks look for the tilt of the axis; other methods look for none.
+    """
     if method in RIVALS:
         return lambda proj, angle_rad: rival_shifts(method, proj, angle_rad)
-    return lambda proj, angle_rad: align.find_shifts(proj, angle_rad, method=method, model=model, device=device)
+    return lambda proj, angle_rad: align.find_shifts(
+        proj, angle_rad, method=method, model=model, device=device, axis_tilt_deg=axis_tilt_deg
+    )
 
 
 def _over(score: ShiftScore, stack: Labelled) -> list[float]:

@@ -50,6 +50,7 @@ def judge_scan(
     model: str = "pretrained",
     device: str = "cpu",
     reference: Shifts | None = None,
+    axis_tilt_deg: float = 0.0,
     on_row: Callable[[ScanRow], None] | None = None,
 ) -> list[ScanRow]:
     """Judge a scan as it is, the reference if there is one, and what each method makes of it.
@@ -57,6 +58,7 @@ def judge_scan(
     Parameters
     ----------
     reference : what another program or person found; by default the truth that the file holds, if it does.
+    axis_tilt_deg : from where networks look for the tilt of the axis, see ``align.find_shifts``.
     on_row : called with each line as it is known.
 
     Raises
@@ -81,7 +83,7 @@ def judge_scan(
     for method in methods:
         began = time.perf_counter()
         try:
-            found = finder(method, model, device)(scan.proj, scan.angle_rad)
+            found = finder(method, model, device, axis_tilt_deg=axis_tilt_deg)(scan.proj, scan.angle_rad)
         except (InputError, NoAnswer) as error:
             note(ScanRow(method=method, views=0, why=str(error)))
             continue

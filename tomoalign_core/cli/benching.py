@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tomoalign_core.cli import root
-from tomoalign_core.cli.root import app, check_kind, check_output, check_tilt_axis, read_asked
+from tomoalign_core.cli.root import app, check_axis_tilt, check_kind, check_output, check_tilt_axis, read_asked
 from tomoalign_core.config import InputError
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def bench_scan(
     angles_path: root.AnglesPath = None,
     kind: root.Kind = "auto",
     tilt_axis: root.TiltAxis = "vertical",
+    axis_tilt: root.AxisTilt = None,
     json_path: Annotated[Path | None, typer.Option("--json", help="File for all figures")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
@@ -103,6 +104,7 @@ def bench_scan(
     methods, chosen = method_names(method), str(choose_device(device))
     check_kind(kind)
     check_tilt_axis(tilt_axis)
+    check_axis_tilt("bench scan", axis_tilt, methods)
     check_output("--json", json_path, stack, reference, angles, flats, darks)
     load_weights(model, chosen)  # a fault in it is told before minutes are spent
     table = None if reference is None else read_csv(reference, of_transposed=tilt_axis == "horizontal")
@@ -121,7 +123,9 @@ def bench_scan(
     def on_row(row: ScanRow) -> None:
         typer.echo(f"{row.method}: " + (f"no answer: {row.why}" if row.why else f"{row.held_out:.4f}"), err=True)
 
-    rows = judge_scan(scan, methods, model=model, device=chosen, reference=table, on_row=on_row)
+    rows = judge_scan(
+        scan, methods, model=model, device=chosen, reference=table, axis_tilt_deg=axis_tilt or 0.0, on_row=on_row
+    )
     typer.echo(as_lines(rows))
     _write_rows(json_path, rows)
 
