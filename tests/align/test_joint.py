@@ -162,8 +162,8 @@ def test_views_left_out_stay_where_they_are() -> None:
     assert np.abs(apart[:, gone]).max() < np.abs(apart[:, ~gone]).max()
 
 
-@pytest.mark.parametrize(("case", "gain"), [("wedge 140°", 0.85), ("blobs, background to 50 %", 0.95)])
-def test_slow_dx_is_told_by_moments(case: str, gain: float, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("case", "most", "gain"), [("wedge 140°", 1.3, 0.85), ("Shepp-Logan by area, 5 %", 1.5, 0.93)])
+def test_slow_dx_is_told_by_moments(case: str, most: float, gain: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a wedge most, of which the network saw too few."""
     ratios, without = [], []
     for stack in scans(SUITE[case], 3):
@@ -174,8 +174,8 @@ def test_slow_dx_is_told_by_moments(case: str, gain: float, monkeypatch: pytest.
         with monkeypatch.context() as patch:
             patch.setattr(together, "moments_in_dx", lambda cut, *, clear: 0)
             without.append(score_shifts(step_together(proj, angle, start), stack.shifts).dx_rmse_px / bound)
-    assert np.mean(ratios) < 1.3
-    assert np.mean(ratios) < gain * np.mean(without)
+    assert np.mean(ratios) < most
+    assert np.mean(ratios) < gain * np.mean(without), (ratios, without)
 
 
 def test_moments_have_no_say_in_dx_of_a_column_with_something_faint_that_goes_on_beside_the_view() -> None:
