@@ -146,6 +146,16 @@ def test_an_empty_view_counts_for_nobody(scan: Stack) -> None:
     assert found.held_out < 0.1 < as_it_is.held_out
 
 
+def test_the_tilt_of_the_axis_that_was_found_is_told(scan: Stack) -> None:
+    upright = judge_scan(scan, ["center-of-mass"])
+    assert "axis tilt" not in as_lines(upright) and [row.axis_tilt_deg for row in upright] == [0.0, 0.0, 0.0]
+    assert scan.truth is not None
+    tilted = replace(scan.truth, roll_deg=scan.truth.roll_deg + 1.25)
+    lines = as_lines(judge_scan(scan, [], reference=tilted)).splitlines()
+    assert lines[0].startswith("| method | held-out residual | sinogram residual | axis tilt, ° | from the reference")
+    assert [line.split(" | ")[3] for line in lines[2:]] == ["–", "1.25"]
+
+
 def test_a_method_without_an_answer_does_not_stop_the_others(scan: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tomoalign_core.align.refine.MOST_VIEWS", 40)
     rows = judge_scan(replace(scan, truth=None), ["network+refine", "center-of-mass"])

@@ -27,16 +27,17 @@ SAME_ANGLE_DEG = 0.01  # a table holds its angles to nine digits, a file maybe i
 class ScanRow:
     """One method on one scan; what is not known is not a number.
 
-    ``held_out`` is the residual of ``align.residual``, ``sinogram`` that of ``bench.sinogram``, both 0 at best and the
-    same for every table but for the table. Refinement picks among its rounds by the first, which so favours it; nobody
-    picks by the second. ``dx_px`` and ``dy_px`` are the distance from the reference, rms without the gauge; ``why``
-    tells why a method gave no answer.
+    ``held_out`` is the residual of ``align.residual``, ``sinogram`` that of ``bench.sinogram``, both 0 at best and
+    the same for every table but for the table. Refinement picks among its rounds by the first, which so favours it;
+    nobody picks by the second. ``axis_tilt_deg`` is the tilt of the axis that was found. ``dx_px`` and ``dy_px``
+    are the distance from the reference, rms without the gauge; ``why`` tells why a method gave no answer.
     """
 
     method: str
     views: int
     held_out: float = NOTHING
     sinogram: float = NOTHING
+    axis_tilt_deg: float = NOTHING
     dx_px: float = NOTHING
     dy_px: float = NOTHING
     seconds: float = NOTHING
@@ -105,6 +106,7 @@ def judged(scan: Stack, found: Shifts, method: str, reference: Shifts | None) ->
         row,
         held_out=residual.overall,
         sinogram=sinogram_residual(aligned, scan.angle_rad, used=found.used),
+        axis_tilt_deg=found.axis_tilt_deg,
     )
     if reference is None:
         return row
@@ -116,11 +118,14 @@ def as_lines(rows: Sequence[ScanRow]) -> str:
     """Rows as a Markdown table, a line a method; it says so where one leaves views out, and is judged by the others."""
     whole = max(row.views for row in rows)
     compared = any(np.isfinite(row.dx_px) for row in rows)
-    names = ["method", "held-out residual", "sinogram residual", *["from the reference, dx / dy px"] * compared, "s"]
+    tilted = any(row.axis_tilt_deg for row in rows if row.views)
+    names = ["method", "held-out residual", "sinogram residual"]
+    names += [*["axis tilt, °"] * tilted, *["from the reference, dx / dy px"] * compared, "s"]
     lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
     for row in rows:
         apart = f"{row.dx_px:.3f} / {row.dy_px:.3f}" if np.isfinite(row.dx_px) else "–"
-        figures = [f"{row.held_out:.4f}", f"{row.sinogram:.4f}", *[apart] * compared]
+        tilt = f"{row.axis_tilt_deg:.2f}" if row.axis_tilt_deg else "–"
+        figures = [f"{row.held_out:.4f}", f"{row.sinogram:.4f}", *[tilt] * tilted, *[apart] * compared]
         seconds = f"{row.seconds:.1f}" if np.isfinite(row.seconds) else "–"
         cells = [*figures, seconds] if row.views else ["no answer", *["–"] * (len(names) - 2)]
         left_out = f", {row.views} of {whole} views" if 0 < row.views < whole else ""
