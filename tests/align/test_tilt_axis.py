@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,24 @@ def test_an_axis_that_is_tilted_off_the_columns_does_not_lie_along_the_rows(tilt
     proj = simulate(pillar).proj.numpy()
     seen = axis_evidence(proj)
     assert seen.along_v > 1.4 * seen.along_u and not seen.turned
+
+
+def test_a_column_thrown_far_up_and_down_is_not_taken_for_turned() -> None:
+    """Of which other parts come into view, so that the sums of its rows change the more."""
+    thrown = SimulationConfig(
+        phantom=PhantomConfig(kind="pillar", height=(1.2, 1.8)),
+        misalign=MisalignConfig(uniform_px=20), noise=NoiseConfig(gaussian=0.03),
+    )  # fmt: skip
+    seen = axis_evidence(simulate(thrown).proj.numpy())
+    assert seen.along_v > 1.4 * seen.along_u and not seen.turned
+
+
+def test_views_that_agree_on_the_rows_are_turned_though_both_profiles_change_alike() -> None:
+    config = SAMPLES["Pillar"].config.changed(misalign=MisalignConfig(dx_sigma_px=4, dy_sigma_px=1), seed=5)
+    turned = axis_evidence(simulate(config).proj.numpy().swapaxes(1, 2))
+    alike = replace(turned, along_u=turned.along_v / 1.1)
+    assert turned.line.is_clear and turned.line.is_near(90)
+    assert alike.turned and not replace(alike, along_v=alike.along_u / 1.1).turned
 
 
 def test_nothing_is_said_of_what_looks_the_same_from_all_sides_nor_of_noise() -> None:

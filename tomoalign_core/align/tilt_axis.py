@@ -27,7 +27,8 @@ from tomoalign_core.align.noise import noise_of
 from tomoalign_core.align.outline import background_of, cut_of
 from tomoalign_core.geometry import Float, centred_axis
 
-CLEAR = 1.4  # times that one profile must change as much as the other before anything is said
+# Times that one profile must change as much as the other before anything is said; and against the common line.
+CLEAR, AGAINST_LINE = 1.4, 2.0
 MOST_VIEWS, MOST_PIXELS = 60, 256  # views that are looked at, and the length that profiles are shortened to
 REACH = 0.25  # of the length of a profile: how far a view is looked for from its place
 ROUNDS = 3
@@ -42,43 +43,6 @@ COARSE = 0.12  # cycles a pixel, of views of up to TILTED_PIXELS: coarse details
 # How much of a view fades out: of its sides, so that what has moved far is not lost in them; and from the middle, alike
 # all around, as the edges of what the border cuts off are a line of their own.
 FADING_SIDES, FADING_ROUND = 0.1, 0.7
-
-
-@dataclass(frozen=True, kw_only=True)
-class AxisEvidence:
-    """How much the two profiles change over the angles, as a fraction of their contrast."""
-
-    along_v: float
-    along_u: float
-    tilted: float = np.inf  # the least of profiles along axes that are tilted off the columns
-
-    @property
-    def turned(self) -> bool:
-        """Whether the axis clearly lies along the rows, so that the views should be transposed."""
-        return min(self.along_v, self.tilted) > CLEAR * self.along_u
-
-    def words(self) -> str:
-        """What was seen, in a sentence."""
-        return (
-            f"from view to view the sums of the rows change by {100 * self.along_v:.1f} %, those of the columns by "
-            f"{100 * self.along_u:.1f} %; with the axis along the columns, those of the rows would stay as they are"
-        )
-
-
-def axis_evidence(proj: NDArray[np.floating]) -> AxisEvidence:
-    """Look which of the two profiles of a stack of attenuation (N, V, U) stays the same over the angles.
-
-    >>> along_v = np.zeros((9, 20, 24)); along_v[:, 8:12, 4:20] = np.random.default_rng(0).random((9, 1, 16))
-    >>> axis_evidence(along_v).turned, axis_evidence(along_v.swapaxes(1, 2)).turned
-    (False, True)
-    """
-    some = proj[:: ceil(len(proj) / MOST_VIEWS)]
-    along_v, along_u = (_change(some.sum(axis=axis, dtype=float)) for axis in (2, 1))
-    if along_v <= CLEAR * along_u:
-        return AxisEvidence(along_v=along_v, along_u=along_u)
-    small = binned(some, ceil(max(some.shape[1:]) / TILTED_PIXELS))
-    tilted = min(_change(_rolled_back(small, deg).sum(axis=2, dtype=float)) for deg in TILTS_DEG)
-    return AxisEvidence(along_v=along_v, along_u=along_u, tilted=tilted)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +70,49 @@ class CommonLine:
     def is_near(self, tilt_deg: float) -> bool:
         """Whether it lies near such a tilt."""
         return is_near(self.tilt_deg, tilt_deg)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AxisEvidence:
+    """How much the two profiles change over the angles, as a fraction of their contrast; and the common line."""
+
+    along_v: float
+    along_u: float
+    line: CommonLine
+    tilted: float = np.inf  # the least of profiles along axes that are tilted off the columns
+
+    @property
+    def turned(self) -> bool:
+        """Whether the axis clearly lies along the rows, so that the views should be transposed."""
+        if self.line.is_clear and self.line.is_near(90):
+            return self.along_v > self.along_u
+        return min(self.along_v, self.tilted) > (AGAINST_LINE if self.line.is_clear else CLEAR) * self.along_u
+
+    def words(self) -> str:
+        """What was seen, in a sentence."""
+        agree = f", and the views agree on a line {abs(self.line.tilt_deg):.0f}° off them" if self.line.is_clear else ""
+        return (
+            f"from view to view the sums of the rows change by {100 * self.along_v:.1f} %, those of the columns by "
+            f"{100 * self.along_u:.1f} %; with the axis along the columns, those of the rows would stay as they are"
+            f"{agree}"
+        )
+
+
+def axis_evidence(proj: NDArray[np.floating]) -> AxisEvidence:
+    """Look which of the two profiles of a stack of attenuation (N, V, U) stays the same, and on which line views agree.
+
+    >>> along_v = np.zeros((9, 20, 24)); along_v[:, 8:12, 4:20] = np.random.default_rng(0).random((9, 1, 16))
+    >>> axis_evidence(along_v).turned, axis_evidence(along_v.swapaxes(1, 2)).turned
+    (False, True)
+    """
+    some = proj[:: ceil(len(proj) / MOST_VIEWS)]
+    along_v, along_u = (_change(some.sum(axis=axis, dtype=float)) for axis in (2, 1))
+    line = common_line(proj)
+    if along_v <= CLEAR * along_u:
+        return AxisEvidence(along_v=along_v, along_u=along_u, line=line)
+    small = binned(some, ceil(max(some.shape[1:]) / TILTED_PIXELS))
+    tilted = min(_change(_rolled_back(small, deg).sum(axis=2, dtype=float)) for deg in TILTS_DEG)
+    return AxisEvidence(along_v=along_v, along_u=along_u, line=line, tilted=tilted)
 
 
 def common_line(proj: NDArray[np.floating]) -> CommonLine:
