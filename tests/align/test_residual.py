@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 from scipy.stats import spearmanr
 
-from tomoalign_core.align import residual
+from tomoalign_core.align import find_shifts, residual
 from tomoalign_core.align.binning import binned, binned_column, full_column
 from tomoalign_core.align.outline import with_object_aside
 from tomoalign_core.align.residual import best_axis, binning, held_out_residual
@@ -186,6 +186,21 @@ def test_noise_alone_is_not_foretold_and_that_is_said(blobs: SimulatedScan) -> N
     assert noise.overall == pytest.approx(1, abs=0.05)
     assert "did not align" in noise.doubt()
     assert not held_out_residual(blobs.proj.numpy(), blobs.angle_rad, blobs.shifts).doubt()
+
+
+def test_of_views_that_are_aligned_noise_is_what_is_left(blobs: SimulatedScan) -> None:
+    noisy = blobs.proj.numpy() + np.random.default_rng(3).normal(0, 0.1 * blobs.proj.max(), blobs.proj.shape)
+    left = held_out_residual(noisy.astype(np.float32), blobs.angle_rad, blobs.shifts)
+    assert left.overall == pytest.approx(left.noise, rel=0.15)
+
+
+def test_shifts_found_with_wrong_angles_are_doubted_though_less_than_half_is_left(blobs: SimulatedScan) -> None:
+    proj, wrong = blobs.proj.numpy(), 2 * blobs.angle_rad
+    found = find_shifts(proj, wrong)
+    left = held_out_residual(proj, wrong, found)
+    assert left.overall < residual.UNEXPLAINED and "may not have aligned" in left.doubt()
+    few = held_out_residual(proj[:20], wrong[:20], found.taken(range(20)))
+    assert not few.doubt()
 
 
 def test_very_many_views_are_foretold_by_backprojection(blobs: SimulatedScan, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import ceil, sqrt
+from math import ceil, pi, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +23,7 @@ from scipy import ndimage, optimize
 from tomoalign_core.align.apply import move_views, undo_shifts
 from tomoalign_core.align.binning import binned, binned_shifts, full_column, in_units
 from tomoalign_core.align.foretell import Images, Progress, foretell_by_backprojection, foretell_by_field
+from tomoalign_core.align.noise import noise_of
 from tomoalign_core.align.outline import background_of, place_of_object
 from tomoalign_core.geometry import Float, Shifts, gauge_functions, is_wedge
 from tomoalign_core.metrics import rms
@@ -36,12 +37,17 @@ MOST_IN_FIELD = 600  # views that are foretold by their field; the more there ar
 AXIS_BANDS = 8  # rows are averaged in bands to find the axis
 AXIS_REACH = 0.06  # of the width, on both sides of the first guess
 UNEXPLAINED = 0.5  # of a view: beyond, the views do not seem to be of one object that turns
+# Less than that is as bad where noise explains little of it; but of few views, or an object far wider than they are.
+DOUBTFUL, OVER_NOISE, LEAST_VIEWS_OF_DOUBT = 0.2, 4.0, 24
 SUSPICIOUS = 5.0  # robust standard deviations above its neighbours
 LEAST_SUSPICIOUS = 0.01  # of a view: what less is left above its neighbours is worth nobody's look
 NEIGHBOURS = 11
+SEE_THAT = (
+    "See that the angles are right and in degrees, that the tilt axis is vertical, and that counts come with their "
+    "flat fields."
+)
 DOUBT = (
-    "The views leave over half of each other unexplained: this did not align, or noise hides the object. See that the "
-    "angles are right and in degrees, that the tilt axis is vertical, and that counts come with their flat fields."
+    f"The views leave over half of each other unexplained: this did not align, or noise hides the object. {SEE_THAT}"
 )
 
 
@@ -63,6 +69,7 @@ class Residual:
     per_view : (N,), root mean square of view minus prediction, as a fraction of the view's own about its mean:
         0 is a view foretold exactly, 1 one of which nothing is.
     overall : root mean square over the used views.
+    noise : what noise alone would leave of them, about.
     axis_px : the rotation axis of the stack once it is corrected by the table, gauge and all: column of the detector.
     factor : pixels were binned by this.
     measured, foretold : (N, V', U'), blurred and binned: the views, and what the others say of them, where a perfect
@@ -72,6 +79,7 @@ class Residual:
 
     per_view: Float
     overall: float
+    noise: float
     axis_px: float
     factor: int
     measured: Images
@@ -96,7 +104,14 @@ class Residual:
 
     def doubt(self) -> str:
         """A warning where the views, aligned so, do not go together; empty where they do."""
-        return DOUBT if self.overall > UNEXPLAINED else ""
+        if self.overall > UNEXPLAINED:
+            return DOUBT
+        if self.table.used.sum() < LEAST_VIEWS_OF_DOUBT or self.overall < max(DOUBTFUL, OVER_NOISE * self.noise):
+            return ""
+        return (
+            f"The views leave {100 * self.overall:.0f} % of each other unexplained, where noise would leave "
+            f"{100 * self.noise:.0f} %: this may not have aligned, whatever σ says. {SEE_THAT}"
+        )
 
     def suspects(self) -> NDArray[np.intp]:
         """The views, among those used, that are foretold far worse than the views around them."""
@@ -159,6 +174,7 @@ def held_out_residual(
     return Residual(
         per_view=per_view,
         overall=rms(per_view[shifts.used]),
+        noise=_noise_share(stack[shifts.used], measured[shifts.used], factor),
         axis_px=full_column(axis, proj.shape[2], factor) - gauge_constant,
         factor=factor,
         measured=unit * measured,
@@ -203,8 +219,19 @@ def binning(n_views: int, n_rows: int, n_cols: int) -> int:
     return max(1, ceil(sqrt(n_views**2 * n_rows * n_cols / LARGEST_WORK)))
 
 
+def _noise_share(stack: Images, measured: Images, factor: int) -> float:
+    """What noise is of blurred views about their mean, root mean square: white noise by 1 / (2 √π blur) of its σ."""
+    sigma = noise_of(stack) / (2 * sqrt(pi) * _blur_px(factor))
+    contrast = measured.std(axis=(1, 2), dtype=float)
+    return rms(np.minimum(sigma / np.maximum(contrast, 1e-30), 1.0))
+
+
+def _blur_px(factor: int) -> float:
+    return max(BLUR_PX / factor, BLUR_PX / 2)
+
+
 def _blurred(stack: Images, factor: int) -> Images:
-    blur = max(BLUR_PX / factor, BLUR_PX / 2)
+    blur = _blur_px(factor)
     return ndimage.gaussian_filter(stack, (0, blur, blur), mode="nearest")
 
 

@@ -318,7 +318,7 @@ def _print_residual(scan: Stack, found: Shifts, shifts: Path) -> float:
         residual = held_out_residual(scan.proj, scan.angle_rad, found, progress=progress)
     typer.echo(
         f"held-out residual {before.overall:.4f} as it was, {residual.overall:.4f} aligned: the share of each view "
-        "that the others do not explain; 0 is perfect"
+        f"that the others do not explain; noise alone would leave about {residual.noise:.4f}"
     )
     typer.echo(f"rotation axis of the aligned stack: column {residual.axis_px:.2f}, counted from 0")
     if residual.overall > NOTHING_GAINED * before.overall:
