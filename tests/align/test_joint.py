@@ -166,7 +166,7 @@ def test_views_left_out_stay_where_they_are() -> None:
 def test_slow_dx_is_told_by_moments(case: str, most: float, gain: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a wedge most, of which the network saw too few."""
     ratios, without = [], []
-    for stack in scans(SUITE[case], 3):
+    for stack in scans(SUITE[case], 2):
         proj, angle = stack.proj.numpy(), stack.angle_rad
         start = predict_shifts(proj, angle, load_weights("pretrained"))
         bound, _ = scan_bound(stack.clean.numpy(), gaussian=stack.gaussian, counts=None)

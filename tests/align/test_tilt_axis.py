@@ -53,7 +53,7 @@ def test_views_that_agree_on_the_rows_are_turned_though_both_profiles_change_ali
     config = SAMPLES["Pillar"].config.changed(misalign=MisalignConfig(dx_sigma_px=4, dy_sigma_px=1), seed=5)
     turned = axis_evidence(simulate(config).proj.numpy().swapaxes(1, 2))
     alike = replace(turned, along_u=turned.along_v / 1.1)
-    assert turned.line.is_clear and turned.line.is_near(90)
+    assert turned.line is not None and turned.line.is_clear and turned.line.is_near(90)
     assert alike.turned and not replace(alike, along_v=alike.along_u / 1.1).turned
 
 

@@ -74,23 +74,29 @@ class CommonLine:
 
 @dataclass(frozen=True, kw_only=True)
 class AxisEvidence:
-    """How much the two profiles change over the angles, as a fraction of their contrast; and the common line."""
+    """How much the two profiles change over the angles, as a fraction of their contrast.
+
+    Where those of the rows change the more, the common line too.
+    """
 
     along_v: float
     along_u: float
-    line: CommonLine
+    line: CommonLine | None = None
     tilted: float = np.inf  # the least of profiles along axes that are tilted off the columns
 
     @property
     def turned(self) -> bool:
         """Whether the axis clearly lies along the rows, so that the views should be transposed."""
+        if self.line is None or self.along_v <= self.along_u:
+            return False
         if self.line.is_clear and self.line.is_near(90):
-            return self.along_v > self.along_u
+            return True
         return min(self.along_v, self.tilted) > (AGAINST_LINE if self.line.is_clear else CLEAR) * self.along_u
 
     def words(self) -> str:
         """What was seen, in a sentence."""
-        agree = f", and the views agree on a line {abs(self.line.tilt_deg):.0f}° off them" if self.line.is_clear else ""
+        line = self.line
+        agree = f", and the views agree on a line {abs(line.tilt_deg):.0f}° off them" if line and line.is_clear else ""
         return (
             f"from view to view the sums of the rows change by {100 * self.along_v:.1f} %, those of the columns by "
             f"{100 * self.along_u:.1f} %; with the axis along the columns, those of the rows would stay as they are"
@@ -107,6 +113,8 @@ def axis_evidence(proj: NDArray[np.floating]) -> AxisEvidence:
     """
     some = proj[:: ceil(len(proj) / MOST_VIEWS)]
     along_v, along_u = (_change(some.sum(axis=axis, dtype=float)) for axis in (2, 1))
+    if along_v <= along_u:
+        return AxisEvidence(along_v=along_v, along_u=along_u)
     line = common_line(proj)
     if along_v <= CLEAR * along_u:
         return AxisEvidence(along_v=along_v, along_u=along_u, line=line)
