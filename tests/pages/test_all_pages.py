@@ -7,12 +7,33 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from filelock import FileLock
 from kit import in_state, show, well
 from streamlit.testing.v1 import AppTest
 
+from tomoalign_core import align
+from tomoalign_core.geometry import Shifts
+
 PAGES = ("overview", "simulate", "dataset", "model", "train", "monitor", "compare", "align", "lesson", "help")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def aligned_once() -> Iterator[None]:
+    """The example of the overview, the same in every state, is aligned once for all of them: most of their time."""
+    found: dict[tuple[int, str], Shifts] = {}
+    real = align.find_shifts
+
+    def known(proj: np.ndarray, angle_rad: np.ndarray, **options: Any) -> Shifts:
+        key = hash(np.asarray(proj).tobytes()), repr(options)
+        if key not in found:
+            found[key] = real(proj, angle_rad, **options)
+        return found[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(align, "find_shifts", known)
+        yield
 
 
 @pytest.mark.parametrize("page", PAGES)
